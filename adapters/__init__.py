@@ -1,0 +1,1 @@
+"""The clinical outside world, turned into record entries."""

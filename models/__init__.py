@@ -1,0 +1,1 @@
+"""The patient record every room speaks, and the models that infer from it."""

@@ -1,0 +1,1 @@
+"""Measures and the engine that evaluates them."""

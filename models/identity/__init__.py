@@ -1,0 +1,1 @@
+"""Are two people the same person?"""

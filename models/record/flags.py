@@ -1,0 +1,52 @@
+"""Quality flags: a closed list. Flags inform; they never delete."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from models.record.base import Value
+
+FlagCode = Literal[
+    "missing_code",  # no code and no text: what it is, is unknown
+    "local_code_only",  # only a site's or vendor's own code system
+    "unmapped_code",  # no standard code could be found
+    "uncertain_mapping",  # mapped, but below the automatic threshold
+    "text_only",  # words without any code
+    "code_text_mismatch",  # code and wording contradict each other
+    "unknown_system",  # a code system nobody can name
+    "missing_unit",  # a number without unit where one is needed
+    "unknown_unit",  # a unit that is not UCUM and not in the table
+    "missing_value",  # an observation without value and without a reason
+    "missing_status",  # a required status is absent
+    "unknown_status",  # a status outside FHIR's list
+    "missing_onset",  # a problem without onset or recorded date
+    "missing_date",  # an event without its date
+    "missing_subject",  # no patient reference
+    "invalid_date",  # a date that could not be read (kept as text)
+    "implausible_value",  # outside what a living patient can have
+    "future_date",  # after the time of retrieval
+    "before_birth",  # before the patient was born
+    "stale_active",  # called active, nothing supports it for a long time
+    "status_conflict",  # two fields of one resource disagree
+    "duplicate_of",  # the same fact again; `related` names the kept one
+    "conflicts_with",  # another fact says otherwise; `related` names it
+    "entered_in_error",  # the source took it back
+    "negated",  # the source says it was NOT done / NOT present
+    "refuted",  # verificationStatus refuted
+    "unreadable_content",  # an attachment without readable text
+    "broken_reference",  # a reference that leads nowhere
+    "computed_value",  # calculated by us, not measured
+    "estimated_value",  # the source or we estimated it
+    "tolerated",  # the resource broke the FHIR rules in a way we could read around
+    "truncated_text",  # text cut at a size cap
+]
+
+
+class Flag(Value, frozen=True):
+    """One remark on the quality of an entry."""
+
+    code: Annotated[FlagCode, Meta(description="What is the matter; closed list.")]
+    detail: Annotated[str, Meta(description="Why, in words; element paths and codes, never names of people.")] = ""
+    related: Annotated[tuple[str, ...], Meta(description="Ids of the entries concerned.")] = ()

@@ -1,0 +1,21 @@
+"""The published JSON Schema of the record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from models.record.chart import Chart
+from models.record.raw import Rejected
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of Chart and everything in it, plus quarantine rows."""
+    _, components = msgspec.json.schema_components((Chart, Rejected), ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Chartbrief record",
+        "oneOf": [{"$ref": "#/$defs/Chart"}, {"$ref": "#/$defs/Rejected"}],
+        "$defs": components,
+    }

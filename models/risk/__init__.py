@@ -1,0 +1,1 @@
+"""Features, training, validation and scoring."""

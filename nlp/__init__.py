@@ -1,0 +1,1 @@
+"""Narrative reports to findings."""

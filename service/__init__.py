@@ -1,0 +1,1 @@
+"""Everything that runs: settings, store, workflows and the interfaces."""
