@@ -1,0 +1,164 @@
+"""Tolerant reading: accessors that never raise on a wrong shape, and remember what they read around.
+
+Production data break FHIR's rules in small ways (an object where a list belongs, a number as text). A `Reader` wraps one
+resource; each toleration is noted by element path, so that the entry can say so (`tolerated`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from models.record import Flag, FlagCode
+from models.record.dates import is_partial_date
+
+Json = dict[str, Any]
+_MOST_FLAGS = 20
+_MOST_TEXT = 20_000
+
+
+class Reader:
+    """One resource and the remarks collected while reading it."""
+
+    __slots__ = ("flags", "resource")
+
+    def __init__(self, resource: Json) -> None:
+        self.resource = resource
+        self.flags: list[Flag] = []
+
+    def flag(self, code: FlagCode, detail: str = "", related: tuple[str, ...] = ()) -> None:
+        """Add one remark (once)."""
+        made = Flag(code=code, detail=detail, related=related)
+        if made not in self.flags and len(self.flags) < _MOST_FLAGS:
+            self.flags.append(made)
+
+    def tolerated(self, path: str) -> None:
+        """Note that `path` had a shape FHIR does not allow."""
+        self.flag("tolerated", path)
+
+    def obj(self, holder: Json, key: str) -> Json:
+        """`holder[key]` as an object; {} when absent. A list of one object is read as that object."""
+        value = holder.get(key)
+        if value is None or type(value) is dict:
+            return value or {}
+        self.tolerated(key)
+        if isinstance(value, list):
+            return next((v for v in value if isinstance(v, dict)), {})
+        return {}
+
+    def objs(self, holder: Json, key: str) -> list[Json]:
+        """`holder[key]` as a list of objects; [] when absent. A lone object is read as a list of one."""
+        value = holder.get(key)
+        if value is None:
+            return []
+        if type(value) is list:
+            kept = [v for v in value if type(v) is dict]
+            if len(kept) != len(value):
+                self.tolerated(key)
+            return kept
+        self.tolerated(key)
+        return [value] if isinstance(value, dict) else []
+
+    def text(self, holder: Json, key: str) -> str:
+        """`holder[key]` as trimmed text; '' when absent. Numbers and booleans are printed; objects are not text."""
+        value = holder.get(key)
+        if type(value) is str:
+            return clean(value)
+        if value is None:
+            return ""
+        self.tolerated(key)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, int | float):
+            return str(value)
+        if isinstance(value, list):
+            return next((clean(v) for v in value if isinstance(v, str)), "")
+        return ""
+
+    def texts(self, holder: Json, key: str) -> tuple[str, ...]:
+        """`holder[key]` as a tuple of texts; a lone text is a tuple of one."""
+        value = holder.get(key)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            self.tolerated(key)
+            return (clean(value),) if value.strip() else ()
+        if isinstance(value, list):
+            return tuple(clean(v) for v in value if isinstance(v, str) and v.strip())
+        self.tolerated(key)
+        return ()
+
+    def boolean(self, holder: Json, key: str) -> bool | None:
+        """`holder[key]` as a boolean; 'true'/'false' as text are tolerated."""
+        value = holder.get(key)
+        if value is None or isinstance(value, bool):
+            return value
+        self.tolerated(key)
+        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+            return value.strip().lower() == "true"
+        return None
+
+    def number(self, holder: Json, key: str) -> float | None:
+        """`holder[key]` as a finite number; a numeric text is tolerated, anything else is None."""
+        value = holder.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool):
+            self.tolerated(key)
+            return None
+        if not isinstance(value, int | float):
+            self.tolerated(key)
+            if not isinstance(value, str):
+                return None
+        try:
+            found = float(value)
+        except (ValueError, OverflowError):
+            return None
+        if math.isfinite(found):
+            return found
+        self.tolerated(key)
+        return None
+
+    def date(self, holder: Json, key: str) -> str | None:
+        """`holder[key]` as a partial date; None (and a flag) when it is no date that exists."""
+        value = holder.get(key)
+        if value is None:
+            return None
+        if is_partial_date(value):
+            return str(value)
+        if isinstance(value, str):
+            repaired = _repair(value.strip())
+            if repaired:
+                self.tolerated(key)
+                return repaired
+        self.flag("invalid_date", key)
+        return None
+
+    def period(self, holder: Json, key: str) -> tuple[str | None, str | None]:
+        """Start and end of a Period."""
+        value = holder.get(key)
+        if value is None:
+            return None, None
+        period = self.obj(holder, key)
+        return self.date(period, "start"), self.date(period, "end")
+
+
+def clean(text: str) -> str:
+    """Trimmed text without NUL and lone surrogates, cut at a size no display has."""
+    text = text.strip()
+    if len(text) > _MOST_TEXT:
+        text = text[:_MOST_TEXT]
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\x00", "") if "\x00" in text else text
+
+
+def _repair(text: str) -> str | None:
+    """Spellings of a date that leave no doubt: a blank for the T, a zone without colon, seconds' zone missing."""
+    if len(text) >= 16 and text[10:11] == " ":
+        text = text[:10] + "T" + text[11:].strip()
+    if len(text) > 19 and text[-5:-4] in "+-" and text[-4:].isdigit():
+        text = f"{text[:-2]}:{text[-2:]}"
+    if len(text) == 8 and text.isdigit():
+        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    return text if is_partial_date(text) else None
