@@ -1,0 +1,81 @@
+"""What every reader is handed: the resource, where it came from, and what its neighbours say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from adapters.normalizer.codes import concept_of
+from adapters.normalizer.read import Json, Reader
+from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
+from models.record import Concept, Origin, OriginMethod, Provenance, RawResource, entry_id
+
+
+@dataclass
+class Neighbours:
+    """What the other resources of the same source contribute, keyed by `Type/id` (and fullUrl where ids are urn:uuid)."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    medications: dict[str, Json] = field(default_factory=dict)
+    binaries: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    provenance: dict[str, Provenance] = field(default_factory=dict)
+    goals: dict[str, str] = field(default_factory=dict)
+
+
+class Source(Reader):
+    """A resource being read: the tolerant accessors plus origin, rules and neighbours."""
+
+    __slots__ = ("neighbours", "raw", "rules", "version")
+
+    def __init__(
+        self, resource: Json, raw: RawResource, neighbours: Neighbours, rules: NormalizationRules = DEFAULT_RULES
+    ) -> None:
+        super().__init__(resource)
+        self.raw = raw
+        self.neighbours = neighbours
+        self.rules = rules
+        self.version = raw.key[4]
+
+    def id(self, path: str = "") -> str:
+        """Stable id of the entry at `path`."""
+        raw = self.raw
+        return entry_id(raw.site, raw.resource_type, raw.resource_id, path)
+
+    def origins(self, path: str = "", method: OriginMethod = "structured") -> tuple[Origin, ...]:
+        """Where the entry at `path` came from."""
+        raw = self.raw
+        return (
+            Origin(
+                tenant=raw.tenant,
+                site=raw.site,
+                resource_type=raw.resource_type,
+                resource_id=raw.resource_id,
+                version=self.version,
+                path=path,
+                retrieved=raw.retrieved,
+                method=method,
+                api=raw.api,
+                provenance=self.neighbours.provenance.get(f"{raw.resource_type}/{raw.resource_id}"),
+            ),
+        )
+
+    def concept(self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False) -> Concept:
+        """`resource[key]` as a Concept; `main` codes get quality remarks."""
+        return concept_of(self, self.resource, key, self.rules, prefer, flags=main)
+
+    def status(self, known: frozenset[str], key: str = "status") -> str:
+        """The status as sent, with a remark when it is absent or outside FHIR's list."""
+        status = self.text(self.resource, key)
+        if not status:
+            self.flag("missing_status", key)
+        elif status not in known:
+            self.flag("unknown_status", f"{key}: {status[:40]}")
+        if status == "entered-in-error":
+            self.flag("entered_in_error", key)
+        return status
+
+    def check_date(self, value: str | None, path: str) -> None:
+        """Remark on a date that is missing or lies after the retrieval."""
+        if value is None:
+            self.flag("missing_date", path)
+        elif self.raw.retrieved and value[:10] > self.raw.retrieved[:10] and len(value) >= 10:
+            self.flag("future_date", path)

@@ -1,0 +1,166 @@
+"""Condition -> Problem, AllergyIntolerance -> Allergy."""
+
+from __future__ import annotations
+
+from adapters.normalizer.base import Source
+from adapters.normalizer.codes import PREFER_ALLERGEN, PREFER_PROBLEM, code_of, concepts_of, words_of
+from adapters.normalizer.read import Json
+from adapters.normalizer.values import named_ref, notes_of, ref_of
+from models.record import Activity, Allergy, Concept, Problem, Reaction
+from models.record.dates import surely_before
+from models.terminology.clinical import asserts_none
+
+_OVER = frozenset({"inactive", "remission", "resolved"})
+_ACTIVE = frozenset({"active", "recurrence", "relapse"})
+
+
+def problem(source: Source) -> list[Problem]:
+    """Read a Condition."""
+    item = source.resource
+    concept = source.concept("code", PREFER_PROBLEM, main=True)
+    clinical = code_of(source, item, "clinicalStatus", source.rules)
+    verification = code_of(source, item, "verificationStatus", source.rules)
+    if not clinical and verification != "entered-in-error":
+        source.flag("missing_status", "clinicalStatus")
+    _verified(source, verification)
+    onset, onset_text = _when(source, "onset")
+    abatement, abatement_text = _when(source, "abatement")
+    recorded = source.date(item, "recordedDate") or source.date(item, "dateRecorded") or source.date(item, "assertedDate")
+    if onset is None and not onset_text and recorded is None:
+        source.flag("missing_onset", "onset[x], recordedDate")
+    if onset:
+        source.check_date(onset, "onset")
+    none = asserts_none("problems", _codes(concept), concept.display)
+    ended = abatement is not None or bool(abatement_text)
+    activity, reason = _activity(clinical, verification, ended)
+    if ended and clinical in _ACTIVE and abatement and surely_before(abatement, source.raw.retrieved or "9999"):
+        source.flag("status_conflict", "clinicalStatus is active, abatement is given")
+        activity, reason = "uncertain", f"clinicalStatus {clinical}, but an abatement is given"
+    recorder = named_ref(source, source.obj(item, "recorder") or source.obj(item, "asserter"), source.neighbours.names)
+    return [
+        Problem(
+            id=source.id(),
+            origins=source.origins(),
+            concept=concept,
+            status=clinical,
+            activity=activity,
+            activity_reason=reason,
+            clinical_status=clinical,
+            verification_status=verification,
+            category=code_of(source, item, "category", source.rules),
+            severity=words_of(source, item, "severity", source.rules),
+            body_site=words_of(source, item, "bodySite", source.rules),
+            onset=onset,
+            onset_text=onset_text,
+            abatement=abatement,
+            abatement_text=abatement_text,
+            recorded=recorded,
+            recorder=recorder,
+            encounter=ref_of(source, item, "encounter"),
+            none_asserted=none,
+            notes=notes_of(source, item),
+            flags=tuple(source.flags),
+        )
+    ]
+
+
+def allergy(source: Source) -> list[Allergy]:
+    """Read an AllergyIntolerance."""
+    item = source.resource
+    concept = source.concept("code", PREFER_ALLERGEN, main="code" in item)
+    reactions = tuple(_reaction(source, r) for r in source.objs(item, "reaction"))
+    if not concept:
+        substances = [concepts_of(source, {"s": [r["substance"]]}, "s", source.rules, PREFER_ALLERGEN)
+                      for r in source.objs(item, "reaction") if isinstance(r.get("substance"), dict)]
+        concept = next((s[0] for s in substances if s), concept)
+        if not concept and "code" not in item:
+            source.flag("missing_code", "code")
+    clinical = code_of(source, item, "clinicalStatus", source.rules)
+    verification = code_of(source, item, "verificationStatus", source.rules)
+    none = asserts_none("allergies", _codes(concept), concept.display)
+    if not clinical and verification != "entered-in-error" and not none:
+        source.flag("missing_status", "clinicalStatus")
+    _verified(source, verification)
+    onset, _ = _when(source, "onset")
+    recorded = source.date(item, "recordedDate") or source.date(item, "assertedDate")
+    activity, reason = _activity(clinical, verification, False)
+    if activity == "uncertain" and not clinical and not none:
+        reason = "clinicalStatus is missing; an allergy is kept until a source says it is over"
+    return [
+        Allergy(
+            id=source.id(),
+            origins=source.origins(),
+            concept=concept,
+            status=clinical,
+            activity=activity,
+            activity_reason=reason,
+            clinical_status=clinical,
+            verification_status=verification,
+            type=source.text(item, "type") if isinstance(item.get("type"), str) else code_of(source, item, "type", source.rules),
+            categories=source.texts(item, "category"),
+            criticality=source.text(item, "criticality"),
+            reactions=reactions,
+            onset=onset,
+            recorded=recorded,
+            recorder=named_ref(source, source.obj(item, "recorder"), source.neighbours.names),
+            none_asserted=none,
+            notes=notes_of(source, item),
+            flags=tuple(source.flags),
+        )
+    ]
+
+
+def _reaction(source: Source, item: Json) -> Reaction:
+    return Reaction(
+        manifestations=concepts_of(source, item, "manifestation", source.rules),
+        severity=source.text(item, "severity"),
+        onset=source.date(item, "onset"),
+        description=source.text(item, "description"),
+    )
+
+
+def _codes(concept: Concept) -> list[tuple[str, str]]:
+    return [(c.system, c.code) for c in concept.codings]
+
+
+def _verified(source: Source, verification: str) -> None:
+    if verification == "entered-in-error":
+        source.flag("entered_in_error", "verificationStatus")
+    elif verification == "refuted":
+        source.flag("refuted", "verificationStatus")
+
+
+def _activity(clinical: str, verification: str, ended: bool) -> tuple[Activity, str]:
+    if verification in ("refuted", "entered-in-error"):
+        return "historical", f"verificationStatus {verification}"
+    if clinical in _OVER:
+        return "historical", f"clinicalStatus {clinical}"
+    if clinical in _ACTIVE:
+        return "active", f"clinicalStatus {clinical}"
+    if ended:
+        return "historical", "an abatement is given"
+    return "uncertain", "clinicalStatus is missing" if not clinical else f"clinicalStatus {clinical[:40]} is not known"
+
+
+def _when(source: Source, stem: str) -> tuple[str | None, str]:
+    """onset[x] or abatement[x]: a date where there is one, else words (age, range, text, 'yes')."""
+    item = source.resource
+    if f"{stem}DateTime" in item:
+        return source.date(item, f"{stem}DateTime"), ""
+    if f"{stem}Period" in item:
+        start, end = source.period(item, f"{stem}Period")
+        return (start or end if stem == "onset" else end or start), ""
+    if f"{stem}String" in item:
+        return None, source.text(item, f"{stem}String")
+    if f"{stem}Boolean" in item:
+        return None, "yes" if source.boolean(item, f"{stem}Boolean") else ""
+    if f"{stem}Age" in item:
+        age = source.obj(item, f"{stem}Age")
+        value = source.number(age, "value")
+        unit = source.text(age, "unit") or source.text(age, "code") or "years"
+        return None, f"age {value:g} {unit}" if value is not None else ""
+    if f"{stem}Range" in item:
+        span = source.obj(item, f"{stem}Range")
+        low, high = source.number(source.obj(span, "low"), "value"), source.number(source.obj(span, "high"), "value")
+        return None, f"age {low if low is not None else '?'} to {high if high is not None else '?'}"
+    return (source.date(item, stem), "") if stem in item else (None, "")

@@ -1,0 +1,189 @@
+"""Small clinical vocabularies the normalizer needs: vital signs, explicit negatives, statuses, telehealth, limits.
+
+A seed of our own. LOINC codes: the FHIR vital-signs profile (https://hl7.org/fhir/R4/observation-vitalsigns.html) and
+loinc.org. SNOMED CT codes: US Core and IPS "absent or unknown" value sets. Limits: what a living patient can have, wide
+on purpose (a flag, never a filter).
+"""
+
+from __future__ import annotations
+
+import re
+
+VITAL_LOINC: dict[str, str] = {
+    "85353-1": "Vital signs panel",
+    "9279-1": "Respiratory rate",
+    "8867-4": "Heart rate",
+    "2708-6": "Oxygen saturation",
+    "59408-5": "Oxygen saturation by pulse oximetry",
+    "8310-5": "Body temperature",
+    "8331-1": "Oral temperature",
+    "8302-2": "Body height",
+    "8306-3": "Body height lying",
+    "9843-4": "Head circumference",
+    "8287-5": "Head circumference by tape measure",
+    "29463-7": "Body weight",
+    "3141-9": "Body weight measured",
+    "39156-5": "Body mass index",
+    "59576-9": "BMI percentile",
+    "85354-9": "Blood pressure panel",
+    "55284-4": "Blood pressure systolic and diastolic",
+    "8480-6": "Systolic blood pressure",
+    "8462-4": "Diastolic blood pressure",
+    "8478-0": "Mean blood pressure",
+    "3150-6": "Inhaled oxygen concentration",
+    "3151-8": "Inhaled oxygen flow rate",
+}
+BP_PANEL = frozenset({"85354-9", "55284-4", "35094-2"})
+SYSTOLIC, DIASTOLIC, BMI = "8480-6", "8462-4", "39156-5"
+HEIGHT = frozenset({"8302-2", "3137-7", "3138-5", "8301-4"})
+WEIGHT = frozenset({"29463-7", "3141-9", "3142-7", "8335-2"})
+
+SOCIAL_LOINC = frozenset(
+    {
+        "72166-2",  # tobacco smoking status
+        "11367-0",  # history of tobacco use
+        "11366-2",
+        "8663-7",  # cigarettes a day
+        "8664-5",
+        "63640-7",  # age started smoking
+        "11331-6",  # history of alcohol use
+        "11343-1",
+        "76690-7",  # sexual orientation
+        "76691-5",  # gender identity
+        "74013-4",  # alcoholic drinks a day
+        "82810-3",  # pregnancy status
+        "11295-3",  # current employment
+        "11341-5",  # history of occupation
+        "21843-8",
+        "56799-0",  # address
+        "63504-5",
+    }
+)
+SURVEY_LOINC = frozenset(
+    {
+        "44249-1",  # PHQ-9
+        "44261-6",  # PHQ-9 total
+        "55758-7",  # PHQ-2 total
+        "69737-5",  # GAD-7
+        "70274-6",  # GAD-7 total
+        "75626-2",  # AUDIT-C total
+        "82667-7",  # DAST-10
+        "93025-5",  # PRAPARE
+        "96777-8",  # AHC HRSN
+        "76504-0",
+        "71802-3",  # housing status
+        "88122-7",  # food security
+    }
+)
+
+CATEGORY_SECTION: dict[str, str] = {
+    "vital-signs": "vitals",
+    "vital signs": "vitals",
+    "vitals": "vitals",
+    "laboratory": "labs",
+    "lab": "labs",
+    "labs": "labs",
+    "imaging": "labs",
+    "procedure": "labs",
+    "social-history": "social_history",
+    "social history": "social_history",
+    "smartdata": "assessments",
+    "survey": "assessments",
+    "exam": "assessments",
+    "therapy": "assessments",
+    "activity": "assessments",
+    "functional-status": "assessments",
+    "cognitive-status": "assessments",
+    "disability-status": "assessments",
+    "sdoh": "assessments",
+    "treatment-intervention-preference": "assessments",
+    "care-experience-preference": "assessments",
+}
+
+NO_ALLERGY_SNOMED = frozenset(
+    {
+        "716186003",  # no known allergy
+        "409137002",  # no known drug allergy
+        "429625007",  # no known food allergy
+        "428607008",  # no known environmental allergy
+        "428197003",  # no known insect allergy
+        "716184000",  # no known latex allergy
+        "1003774007",  # no known Hevea brasiliensis latex allergy
+        "160244002",  # no known allergies (retired, still sent)
+    }
+)
+NO_PROBLEM_SNOMED = frozenset({"160245001", "1287211007"})  # no current problems or disability; no known problems
+NO_MEDICATION_SNOMED = frozenset({"787481004", "1287209003", "182904002"})
+IPS_ABSENT = {
+    "no-known-allergies": "allergies",
+    "no-known-medication-allergies": "allergies",
+    "no-known-food-allergies": "allergies",
+    "no-known-environmental-allergies": "allergies",
+    "no-known-problems": "problems",
+    "no-known-medications": "medications",
+    "no-known-procedures": "procedures",
+    "no-known-immunizations": "immunizations",
+}
+"""http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips; its `no-*-info` codes mean unknown, not none."""
+
+_NEGATIVE_TEXT = {
+    "allergies": re.compile(
+        r"^\W*(nk(d?a|fa)|no (known |current )?((drug|medication|food|environmental|latex) )?allerg(y|ies)( known| on file)?)\W*$", re.I
+    ),
+    "problems": re.compile(r"^\W*no (known|current|active) (problems?|conditions?|diagnos[ei]s)( or disability)?\W*$", re.I),
+    "medications": re.compile(r"^\W*(no (known|current) (medications?|drugs?)|not on any medications?|patient not on self-medications?)\W*$", re.I),
+}
+
+
+def asserts_none(section: str, codes: list[tuple[str, str]], text: str) -> bool:
+    """Whether a coded or worded entry is an explicit negative for its section.
+
+    `codes` are (canonical system, code). "No information available" and "not asked" are not negatives.
+    """
+    for system, code in codes:
+        if IPS_ABSENT.get(code) == section:
+            return True
+        if "snomed" in system and code in {
+            "allergies": NO_ALLERGY_SNOMED,
+            "problems": NO_PROBLEM_SNOMED,
+            "medications": NO_MEDICATION_SNOMED,
+        }.get(section, frozenset()):
+            return True
+    pattern = _NEGATIVE_TEXT.get(section)
+    return bool(text and len(text) < 80 and pattern and pattern.match(text))
+
+
+ABNORMAL = frozenset({"H", "HH", "L", "LL", "A", "AA", "HU", "LU", "POS", "DET", "HX", "LX", "R", ">", "<", "E", "W"})
+NORMAL = frozenset({"N", "NEG", "ND", "S", "NR"})
+
+PLAUSIBLE: dict[str, tuple[str, float, float]] = {
+    # LOINC -> (UCUM unit, lowest, highest)
+    "8480-6": ("mm[Hg]", 30, 300),
+    "8462-4": ("mm[Hg]", 10, 200),
+    "8867-4": ("/min", 10, 350),
+    "9279-1": ("/min", 2, 120),
+    "2708-6": ("%", 20, 100),
+    "59408-5": ("%", 20, 100),
+    "8310-5": ("Cel", 20, 46),
+    "29463-7": ("kg", 0.2, 650),
+    "8302-2": ("cm", 15, 275),
+    "39156-5": ("kg/m2", 5, 210),
+    "4548-4": ("%", 2, 25),
+    "2339-0": ("mg/dL", 1, 3000),
+    "2345-7": ("mg/dL", 1, 3000),
+    "2160-0": ("mg/dL", 0.05, 50),
+    "2823-3": ("mmol/L", 0.8, 14),
+    "2951-2": ("mmol/L", 80, 210),
+    "718-7": ("g/dL", 0.5, 30),
+    "33914-3": ("mL/min/{1.73_m2}", 0, 250),
+    "62238-1": ("mL/min/{1.73_m2}", 0, 250),
+    "98979-8": ("mL/min/{1.73_m2}", 0, 250),
+}
+
+_TELEHEALTH = re.compile(r"\b(tele-?(health|medicine|phone|visit|consult\w*)|video (visit|consult\w*)|virtual|e-?visit|phone (call|visit))\b", re.I)
+TELEHEALTH_CODES = frozenset({"VR", "448337001", "185317003", "11797002", "386472008"})
+
+
+def says_telehealth(text: str) -> bool:
+    """Whether words describe a contact held remotely."""
+    return bool(_TELEHEALTH.search(text))
