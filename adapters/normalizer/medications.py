@@ -1,0 +1,220 @@
+"""MedicationRequest, MedicationOrder and MedicationStatement -> Medication, with the referenced Medication resolved."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adapters.normalizer.base import Source
+from adapters.normalizer.codes import PREFER_MEDICATION, PREFER_PROBLEM, code_of, concept_of, concepts_of, words_of
+from adapters.normalizer.read import Json, Reader
+from adapters.normalizer.values import named_ref, notes_of, quantity_of, ref_of, reference_key
+from models.record import Activity, Concept, Dosage, Medication
+from models.record.dates import bounds
+from models.terminology.clinical import asserts_none
+
+_STATUSES = frozenset(
+    "active on-hold cancelled completed entered-in-error stopped draft unknown intended not-taken recorded".split()
+)
+_OVER = frozenset({"stopped", "completed", "cancelled", "entered-in-error", "not-taken"})
+
+
+def medication(source: Source) -> list[Medication]:
+    """Read an order or a statement."""
+    item = source.resource
+    concept = _drug(source)
+    status = source.status(_STATUSES)
+    dosages = tuple(d for d in (_dosage(source, x) for x in _dosage_items(source)) if d)
+    start, end = _period(source)
+    authored = source.date(item, "authoredOn") or source.date(item, "dateWritten") or source.date(item, "dateAsserted")
+    if authored is None and start is None:
+        source.flag("missing_date", "authoredOn")
+    elif authored:
+        source.check_date(authored, "authoredOn")
+    refusal = source.boolean(item, "doNotPerform") is True
+    if refusal:
+        source.flag("negated", "doNotPerform")
+    none = asserts_none("medications", [(c.system, c.code) for c in concept.codings], concept.display)
+    dispense = source.obj(item, "dispenseRequest")
+    refills = source.number(dispense, "numberOfRepeatsAllowed")
+    activity, reason = _activity(source, status, authored, start, end, refusal)
+    statement = source.raw.resource_type == "MedicationStatement"
+    return [
+        Medication(
+            id=source.id(),
+            origins=source.origins(method="patient_reported" if source.boolean(item, "reportedBoolean") else "structured"),
+            concept=concept,
+            status=status,
+            activity=activity,
+            activity_reason=reason,
+            intent=source.text(item, "intent"),
+            category=code_of(source, item, "category", source.rules),
+            reported=True if statement else source.boolean(item, "reportedBoolean"),
+            authored=authored,
+            start=start,
+            end=end,
+            dosages=dosages,
+            reason=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM),
+            requester=named_ref(
+                source, source.obj(item, "requester") or source.obj(item, "prescriber"), source.neighbours.names, "requester"
+            ),
+            refills=int(refills) if refills is not None and 0 <= refills < 1000 else None,
+            quantity=quantity_of(source, dispense, "quantity"),
+            days_supply=_days(source, source.obj(dispense, "expectedSupplyDuration")),
+            status_reason=words_of(source, item, "statusReason", source.rules),
+            do_not_perform=refusal,
+            none_asserted=none,
+            encounter=ref_of(source, item, "encounter"),
+            notes=notes_of(source, item),
+            flags=tuple(source.flags),
+        )
+    ]
+
+
+def medication_concept(reader: Reader, resource: Json, source: Source) -> Concept:
+    """The code of a Medication resource; its ingredients in words where it has none."""
+    concept = concept_of(reader, resource, "code", source.rules, PREFER_MEDICATION)
+    if concept:
+        return concept
+    parts = []
+    for ingredient in reader.objs(resource, "ingredient"):
+        found = concept_of(reader, ingredient, "itemCodeableConcept", source.rules, PREFER_MEDICATION)
+        if found.display:
+            parts.append(found.display)
+    return Concept(text=" / ".join(parts)) if parts else concept
+
+
+def _drug(source: Source) -> Concept:
+    item = source.resource
+    for key in ("medicationCodeableConcept", "medication"):
+        if isinstance(item.get(key), dict | str) and not (isinstance(item[key], dict) and "reference" in item[key]):
+            holder = item[key]
+            if isinstance(holder, dict) and isinstance(holder.get("concept"), dict):  # R5 CodeableReference
+                return concept_of(source, holder, "concept", source.rules, PREFER_MEDICATION, flags=True)
+            return source.concept(key, PREFER_MEDICATION, main=True)
+    reference = source.obj(item, "medicationReference") or source.obj(item, "medication")
+    if "reference" not in reference and isinstance(reference.get("reference"), dict):
+        reference = reference["reference"]
+    target, display = source.text(reference, "reference"), source.text(reference, "display")
+    resource = _referenced(source, target)
+    if resource is not None:
+        concept = medication_concept(source, resource, source)
+        if concept:
+            if concept.mapping is None or concept.mapping.method == "unmapped":
+                source.flag("unmapped_code" if concept.codings else "text_only", "medicationReference")
+            return concept
+    elif target:
+        source.flag("broken_reference", "medicationReference")
+    if display:
+        source.flag("text_only", "medicationReference.display")
+        return Concept(text=display)
+    source.flag("missing_code", "medication[x]")
+    return Concept()
+
+
+def _referenced(source: Source, reference: str) -> Json | None:
+    if reference.startswith("#"):
+        wanted = reference[1:]
+        return next((c for c in source.objs(source.resource, "contained") if c.get("id") == wanted), None)
+    return source.neighbours.medications.get(reference_key(reference)) if reference else None
+
+
+def _dosage_items(source: Source) -> list[Json]:
+    for key in ("dosageInstruction", "dosage"):
+        if key in source.resource:
+            return source.objs(source.resource, key)
+    return []
+
+
+def _dosage(source: Source, item: Json) -> Dosage | None:
+    rate = next(iter(source.objs(item, "doseAndRate")), item)
+    dose = quantity_of(source, rate, "doseQuantity")
+    low_high = source.obj(rate, "doseRange") if "doseRange" in rate else {}
+    route = words_of(source, item, "route", source.rules)
+    frequency = _timing(source, source.obj(item, "timing"))
+    needed = source.boolean(item, "asNeededBoolean")
+    if needed is None and "asNeededCodeableConcept" in item:
+        needed = True
+    text = source.text(item, "text") or source.text(item, "patientInstruction")
+    if not text:
+        spread = ""
+        if low_high:
+            low, high = quantity_of(source, low_high, "low"), quantity_of(source, low_high, "high")
+            spread = f"{low or '?'} to {high or '?'}"
+        parts = [str(dose) if dose else spread, route, frequency, "as needed" if needed else ""]
+        text = " ".join(p for p in parts if p)
+    if not text and dose is None:
+        return None
+    return Dosage(text=text, dose=dose, route=route, frequency=frequency, as_needed=needed)
+
+
+_UNITS = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
+
+
+def _timing(source: Source, timing: Json) -> str:
+    if not timing:
+        return ""
+    code = words_of(source, timing, "code", source.rules)
+    if code:
+        return code
+    repeat = source.obj(timing, "repeat")
+    frequency, period = source.number(repeat, "frequency"), source.number(repeat, "period")
+    unit = source.text(repeat, "periodUnit") or source.text(repeat, "periodUnits")
+    when = ", ".join(source.texts(repeat, "when")) if isinstance(repeat.get("when"), list) else ""
+    if period is None or not unit:
+        return when
+    word = _UNITS.get(unit, unit)
+    times = "once" if frequency in (None, 1) else f"{frequency:g} times"
+    each = f"every {word}" if period == 1 else f"every {period:g} {word}s"
+    return " ".join(p for p in (times, each, when) if p)
+
+
+def _period(source: Source) -> tuple[str | None, str | None]:
+    item = source.resource
+    if "effectivePeriod" in item:
+        return source.period(item, "effectivePeriod")
+    if "effectiveDateTime" in item:
+        return source.date(item, "effectiveDateTime"), None
+    validity = source.obj(item, "dispenseRequest").get("validityPeriod")
+    for dosage in _dosage_items(source):
+        repeat = source.obj(source.obj(dosage, "timing"), "repeat")
+        if "boundsPeriod" in repeat:
+            return source.period(repeat, "boundsPeriod")
+    if isinstance(validity, dict):
+        return source.date(validity, "start"), None
+    ended = source.date(item, "dateEnded")
+    return None, ended
+
+
+def _days(source: Source, duration: Json) -> float | None:
+    value = source.number(duration, "value")
+    if value is None:
+        return None
+    unit = (source.text(duration, "code") or source.text(duration, "unit") or "d").lower()
+    factor = {"d": 1, "day": 1, "days": 1, "wk": 7, "week": 7, "weeks": 7, "mo": 30, "month": 30, "months": 30}.get(unit)
+    return value * factor if factor else None
+
+
+def _activity(
+    source: Source, status: str, authored: str | None, start: str | None, end: str | None, refusal: bool
+) -> tuple[Activity, str]:
+    """Current, over or unsure, with the reason. A long-silent active order is unsure: sites leave old ones active."""
+    now = source.raw.retrieved
+    if refusal:
+        return "historical", "doNotPerform: an instruction not to give it"
+    if status in _OVER:
+        return "historical", f"status {status}"
+    if end and now and bounds(end)[1] < bounds(now)[0]:
+        return "historical", f"the period ended {end[:10]}"
+    if status in ("on-hold", "draft", "intended", "unknown") or not status:
+        return "uncertain", f"status {status}" if status else "status is missing"
+    if status not in _STATUSES:
+        return "uncertain", "status is not known"
+    if status == "recorded":
+        return "active", "status recorded"
+    since = authored or start
+    if since is None:
+        return "active", f"status {status}, undated"
+    if now and bounds(since)[1] < bounds(now)[0] - timedelta(days=source.rules.stale_active_days):
+        source.flag("stale_active", f"authored {since[:10]}, no later renewal in this resource")
+        return "uncertain", f"status {status}, but written more than {source.rules.stale_active_days} days ago"
+    return "active", f"status {status}"
