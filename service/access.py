@@ -1,0 +1,75 @@
+"""Who may do what: one table of routes and roles. A route that is not in it is refused, and fails the suite.
+
+Every answer about a patient is given within the caller's tenant; the tenant comes from the key, never from the request.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a key may be used for."""
+
+    ADMIN = "admin"
+    """Everything, sites and their configuration included."""
+    CLINICIAN = "clinician"
+    """Reads records, asks for contexts and summaries, refreshes patients."""
+    INTEGRATION = "integration"
+    """A program: what a clinician may, and registering patients."""
+    OPERATOR = "operator"
+    """Keeps the service running: sites, refreshes, freshness, quarantine reasons. Reads no record."""
+
+
+OPEN: frozenset[Role] = frozenset()
+"""Marks routes that need no key: health, the API's description, signing in, static files."""
+
+_EVERYBODY = frozenset(Role)
+_READERS = frozenset({Role.ADMIN, Role.CLINICIAN, Role.INTEGRATION})
+_OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
+_REGISTRARS = frozenset({Role.ADMIN, Role.INTEGRATION, Role.OPERATOR})
+_ADMINS = frozenset({Role.ADMIN})
+
+ROUTES: dict[str, frozenset[Role]] = {
+    "GET /healthz": OPEN,
+    "GET /readyz": OPEN,
+    "GET /openapi.json": OPEN,
+    "GET /docs": OPEN,
+    "GET /login": OPEN,
+    "POST /login": OPEN,
+    "GET /static/{name}": OPEN,
+    "POST /logout": _EVERYBODY,
+    "GET /v1/sites": _EVERYBODY,
+    "POST /v1/sites": _ADMINS,
+    "PUT /v1/sites/{site}": _ADMINS,
+    "GET /v1/sites/{site}": _EVERYBODY,
+    "POST /v1/sites/{site}/check": _OPERATORS,
+    "POST /v1/patients": _REGISTRARS,
+    "POST /v1/patients/search": _READERS,
+    "POST /v1/patients/{patient_id}/refresh": _EVERYBODY,
+    "GET /v1/patients/{patient_id}/refresh/{run_id}": _EVERYBODY,
+    "GET /v1/patients/{patient_id}/freshness": _EVERYBODY,
+    "GET /v1/patients/{patient_id}/quarantine": _OPERATORS | _READERS,
+    "GET /v1/patients/{patient_id}/chart": _READERS,
+    "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}": _READERS,
+    "POST /v1/patients/{patient_id}/context": _READERS,
+    "POST /v1/patients/{patient_id}/summary": _READERS,
+    "GET /": _READERS,
+    "GET /patients/{patient_id}": _READERS,
+    "POST /patients/{patient_id}/refresh": _READERS,
+}
+"""`METHOD template` -> the roles that may call it."""
+
+UNAUDITED = frozenset({"GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /login", "GET /static/{name}"})
+"""Open routes that tell nothing about anybody. Every other request leaves exactly one audit row, refused ones included."""
+
+
+def allowed(route: str, role: str) -> bool:
+    """Whether `role` may call `route`. Unknown routes and unknown roles may nothing."""
+    roles = ROUTES.get(route)
+    return roles is not None and role in roles
+
+
+def is_open(route: str) -> bool:
+    """Whether `route` needs no key."""
+    return ROUTES.get(route) == OPEN and route in ROUTES

@@ -1,0 +1,1 @@
+"""The HTTP interface: JSON for programs under /v1, and the page for a browser."""

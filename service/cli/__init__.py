@@ -1,0 +1,1 @@
+"""The command line: a file you have, the service, its sites, patients and keys."""

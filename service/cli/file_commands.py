@@ -1,0 +1,43 @@
+"""`normalize`, and the parts of `context` and `summary` that read files: no server, no store, no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Patient = Annotated[str | None, typer.Option("--patient", metavar="ID", help="Patient id, where there are several.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="DATE", help="Day or instant to speak for (default: now, UTC).")
+]
+MaxMegabytes = Annotated[int, typer.Option("--max-mb", min=1, help="Refuse a file larger than this, unpacked.")]
+DEFAULT_MAX_MB = 100
+
+
+def normalize(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Bundle, NDJSON or single resources (.json, .ndjson, .gz), or a folder."),
+    ],
+    patient: Patient = None,
+    as_of: AsOf = None,
+    max_mb: MaxMegabytes = DEFAULT_MAX_MB,
+    as_json: AsJson = False,
+) -> None:
+    """Read files and print the record entries, the quarantine and the ledger."""
+    from service.cli import files as room
+    from service.cli import output, render
+
+    loaded = room.load(files, instant=room.instant(as_of), max_bytes=max_mb * 1_000_000)
+    result = room.normalize(loaded, patient)
+    if as_json:
+        output.emit(result.document)
+    else:
+        render.normalized(result)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this room."""
+    app.command()(normalize)

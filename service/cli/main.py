@@ -1,0 +1,67 @@
+"""`chartbrief`: the commands, and the one place where their errors become exit codes (see output.py)."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from service.cli import file_commands, key_commands, record_commands, service_commands, site_commands
+from service.cli.output import INTERRUPTED, USAGE, CommandError, emit_error, wants_json
+
+app = typer.Typer(
+    name="chartbrief",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # rich's tracebacks print local variables: patients' data
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="EHR records in, a small, cited, honest context out.",
+    epilog="Exit codes: 0 ok, 2 usage, 3 bad input, 4 budget too small, 5 unavailable, 6 not found or ambiguous, 7 refused.",
+)
+for room in (file_commands, record_commands, site_commands, service_commands, key_commands):
+    room.register(app)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        sys.stdout.write(version("chartbrief") + "\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Nothing to do before a command."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    as_json = wants_json(arguments)
+    try:
+        result = app(args=arguments, prog_name="chartbrief", standalone_mode=False)
+    except CommandError as error:
+        emit_error(error, as_json)
+        return error.exit_code
+    except typer.exceptions.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return USAGE
+        context = getattr(error, "ctx", None)
+        hint = {"try": f"{context.command_path} --help"} if context else {}
+        emit_error(CommandError("usage", error.format_message(), **hint), as_json)
+        return USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        emit_error(CommandError("interrupted", "interrupted"), as_json)
+        return INTERRUPTED
+    except BrokenPipeError:  # `chartbrief ... | head`
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
