@@ -1,0 +1,278 @@
+"""Encounter, Immunization, Procedure and CarePlan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters.normalizer.base import Source
+from adapters.normalizer.codes import (
+    PREFER_PROBLEM,
+    PREFER_PROCEDURE,
+    PREFER_VACCINE,
+    code_of,
+    concept_of,
+    concepts_of,
+    words_of,
+)
+from adapters.normalizer.documents import html_text
+from adapters.normalizer.read import Json
+from adapters.normalizer.values import named_ref, named_refs, notes_of, ref_of, reference_key
+from models.record import Activity, CarePlan, Concept, Encounter, Immunization, NamedRef, PlannedActivity, Procedure
+from models.record.dates import bounds, precision
+from models.terminology.clinical import TELEHEALTH_CODES, says_telehealth
+
+_ENCOUNTER = frozenset(
+    "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown in-progress completed".split()
+)
+_EVENT = frozenset(
+    "preparation in-progress not-done on-hold stopped completed entered-in-error unknown aborted suspended".split()
+)
+_PLAN = frozenset("draft active on-hold revoked completed entered-in-error unknown suspended cancelled proposed".split())
+_CLASS_CODES = {"inpatient": "IMP", "outpatient": "AMB", "ambulatory": "AMB", "emergency": "EMER", "virtual": "VR", "home": "HH"}
+
+
+def encounter(source: Source) -> list[Encounter]:
+    """Read an Encounter. Telehealth is recognized however it is coded: class, type, location or wording."""
+    item = source.resource
+    types = concepts_of(source, item, "type", source.rules, (*PREFER_PROCEDURE,))
+    concept = types[0] if types else Concept()
+    kind = _class(source)
+    start, end = source.period(item, "period") if "period" in item else source.period(item, "actualPeriod")
+    if start is None and end is None:
+        source.flag("missing_date", "period")
+    hospital = source.obj(item, "hospitalization") or source.obj(item, "admission")
+    location = tuple(
+        r
+        for r in (named_ref(source, source.obj(x, "location"), source.neighbours.names, "location") for x in source.objs(item, "location"))
+        if r
+    )
+    participants = []
+    for part in source.objs(item, "participant"):
+        person = named_ref(
+            source, source.obj(part, "individual") or source.obj(part, "actor"), source.neighbours.names, words_of(source, part, "type", source.rules)
+        )
+        if person:
+            participants.append(person)
+    if not concept and not kind:
+        source.flag("missing_code", "type, class")
+    return [
+        Encounter(
+            id=source.id(),
+            origins=source.origins(),
+            concept=concept,
+            status=source.status(_ENCOUNTER),
+            encounter_class=kind,
+            telehealth=_telehealth(kind, types, location),
+            start=start,
+            end=end,
+            length_hours=_hours(start, end),
+            reasons=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM)
+            or concepts_of(source, item, "reason", source.rules, PREFER_PROBLEM),
+            diagnoses=_diagnoses(source),
+            disposition=words_of(source, hospital, "dischargeDisposition", source.rules),
+            participants=tuple(participants),
+            location=location,
+            service_provider=named_ref(source, source.obj(item, "serviceProvider"), source.neighbours.names, "service provider"),
+            notes=notes_of(source, item),
+            flags=tuple(source.flags),
+        )
+    ]
+
+
+def _class(source: Source) -> str:
+    raw = source.resource.get("class")
+    if isinstance(raw, str):  # DSTU2: a plain code
+        return _CLASS_CODES.get(raw.strip().lower(), raw.strip())
+    holder = source.obj(source.resource, "class") if not isinstance(raw, list) else next(iter(source.objs(source.resource, "class")), {})
+    code = source.text(holder, "code") or code_of(source, {"c": holder}, "c", source.rules).upper()
+    return _CLASS_CODES.get(code.lower(), code)
+
+
+def _telehealth(kind: str, types: tuple[Concept, ...], location: tuple[NamedRef, ...]) -> bool | None:
+    if kind == "VR":
+        return True
+    codes = {c.code for t in types for c in t.codings}
+    words = [t.text for t in types] + [c.display for t in types for c in t.codings] + [x.name for x in location]
+    if codes & TELEHEALTH_CODES or any(says_telehealth(w) for w in words):
+        return True
+    return False if kind in ("AMB", "IMP", "EMER", "ACUTE", "NONAC", "OBSENC", "SS", "HH", "FLD", "PRENC") else None
+
+
+def _hours(start: str | None, end: str | None) -> float | None:
+    if not start or not end or precision(start) != "time" or precision(end) != "time":
+        return None
+    seconds = (bounds(end)[0] - bounds(start)[0]).total_seconds()
+    return round(seconds / 3600, 2) if seconds >= 0 else None
+
+
+def _diagnoses(source: Source) -> tuple[NamedRef, ...]:
+    found = []
+    for item in source.objs(source.resource, "diagnosis"):
+        use = words_of(source, item, "use", source.rules)
+        made = named_ref(source, source.obj(item, "condition"), source.neighbours.names, use)
+        if made:
+            found.append(made)
+    return tuple(found)
+
+
+def immunization(source: Source) -> list[Immunization]:
+    """Read an Immunization. Only `completed` counts as given."""
+    item = source.resource
+    status = source.status(_EVENT)
+    occurrence = source.date(item, "occurrenceDateTime") or source.date(item, "date")
+    words = source.text(item, "occurrenceString")
+    if occurrence is None and not words:
+        source.flag("missing_date", "occurrence[x]")
+    elif occurrence:
+        source.check_date(occurrence, "occurrence[x]")
+    not_given = source.boolean(item, "wasNotGiven")  # DSTU2
+    given = None if not status else status == "completed" and not_given is not True
+    if status == "not-done" or not_given is True:
+        source.flag("negated", "status")
+    protocol = next(iter(source.objs(item, "protocolApplied")), {})
+    dose = protocol.get("doseNumberPositiveInt") or protocol.get("doseNumberString") or protocol.get("doseNumber") or ""
+    return [
+        Immunization(
+            id=source.id(),
+            origins=source.origins(),
+            concept=source.concept("vaccineCode", PREFER_VACCINE, main=True),
+            status=status,
+            given=given,
+            status_reason=words_of(source, item, "statusReason", source.rules),
+            occurrence=occurrence,
+            occurrence_text=words,
+            dose_number=str(dose) if isinstance(dose, int | str) else "",
+            lot=source.text(item, "lotNumber"),
+            primary_source=source.boolean(item, "primarySource"),
+            performer=_actors(source, "administered by"),
+            encounter=ref_of(source, item, "encounter"),
+            notes=notes_of(source, item),
+            flags=tuple(source.flags),
+        )
+    ]
+
+
+def procedure(source: Source) -> list[Procedure]:
+    """Read a Procedure. `not-done` is False, never care."""
+    item = source.resource
+    status = source.status(_EVENT)
+    start, end, words = _performed(source)
+    if start is None and not words and status != "not-done":
+        source.flag("missing_date", "performed[x]")
+    elif start:
+        source.check_date(start, "performed[x]")
+    if status == "not-done" or source.boolean(item, "notPerformed"):
+        source.flag("negated", "status")
+    return [
+        Procedure(
+            id=source.id(),
+            origins=source.origins(),
+            concept=source.concept("code", PREFER_PROCEDURE, main=True),
+            status=status,
+            done=True if status == "completed" else (False if status == "not-done" else None),
+            status_reason=words_of(source, item, "statusReason", source.rules),
+            performed=start,
+            performed_end=end,
+            performed_text=words,
+            reasons=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM),
+            body_site=words_of(source, item, "bodySite", source.rules),
+            outcome=words_of(source, item, "outcome", source.rules),
+            performer=_actors(source, "performer"),
+            encounter=ref_of(source, item, "encounter"),
+            notes=notes_of(source, item),
+            flags=tuple(source.flags),
+        )
+    ]
+
+
+def _performed(source: Source) -> tuple[str | None, str | None, str]:
+    item = source.resource
+    for stem in ("performed", "occurrence"):
+        if f"{stem}DateTime" in item:
+            return source.date(item, f"{stem}DateTime"), None, ""
+        if f"{stem}Period" in item:
+            start, end = source.period(item, f"{stem}Period")
+            return start or end, end, ""
+        if f"{stem}String" in item:
+            return None, None, source.text(item, f"{stem}String")
+        if f"{stem}Age" in item:
+            age = source.obj(item, f"{stem}Age")
+            return None, None, f"age {source.text(age, 'value') if isinstance(age.get('value'), str) else age.get('value', '?')}"
+    return None, None, ""
+
+
+def _actors(source: Source, role: str) -> tuple[NamedRef, ...]:
+    found = []
+    for part in source.objs(source.resource, "performer"):
+        holder = source.obj(part, "actor") if "actor" in part else part
+        made = named_ref(source, holder, source.neighbours.names, role)
+        if made:
+            found.append(made)
+    return tuple(found)
+
+
+def care_plan(source: Source) -> list[CarePlan]:
+    """Read a CarePlan; many are words only, so the narrative is kept where nothing is structured."""
+    item = source.resource
+    status = source.status(_PLAN)
+    categories = concepts_of(source, item, "category", source.rules, ("http://snomed.info/sct",))
+    title = source.text(item, "title")
+    specific = [c for c in categories if c.display and c.display.lower() not in ("assess-plan", "assessment and plan of treatment")]
+    concept = next(iter(specific), next(iter(categories), Concept(text=title)))
+    start, end = source.period(item, "period")
+    activities = tuple(a for a in (_activity(source, x) for x in source.objs(item, "activity")) if a)
+    description = source.text(item, "description")
+    narrative = html_text(source.text(source.obj(item, "text"), "div")) if "text" in item else ""
+    addresses = named_refs(source, item, "addresses", source.neighbours.names, "addresses")
+    goals = []
+    for goal in source.objs(item, "goal"):
+        reference = source.text(goal, "reference")
+        name = source.text(goal, "display") or source.neighbours.goals.get(reference_key(reference), "") or reference
+        if name:
+            goals.append(name)
+    if not (concept or title or description or activities or narrative):
+        source.flag("missing_code", "category, title, description, activity, text")
+    reading: Activity = "uncertain"
+    if status == "active":
+        now = source.raw.retrieved
+        reading = "historical" if end and now and bounds(end)[1] < bounds(now)[0] else "active"
+    elif status in ("completed", "revoked", "cancelled", "entered-in-error"):
+        reading = "historical"
+    authors = [source.obj(item, "author")] if isinstance(item.get("author"), dict) else source.objs(item, "author")
+    return [
+        CarePlan(
+            id=source.id(),
+            origins=source.origins(),
+            concept=concept,
+            status=status,
+            activity=reading,
+            title=title,
+            description=description,
+            intent=source.text(item, "intent"),
+            start=start,
+            end=end,
+            activities=activities,
+            goals=tuple(goals),
+            addresses=addresses,
+            narrative=narrative,
+            author=tuple(r for r in (named_ref(source, a, source.neighbours.names, "author") for a in authors) if r),
+            notes=notes_of(source, item),
+            flags=tuple(source.flags),
+        )
+    ]
+
+
+def _activity(source: Source, item: Json) -> PlannedActivity | None:
+    detail = source.obj(item, "detail")
+    text = concept_of(source, detail, "code", source.rules).display or source.text(detail, "description")
+    if not text:
+        outcome = concepts_of(source, item, "outcomeCodeableConcept", source.rules)
+        reference = source.obj(item, "reference") or source.obj(item, "plannedActivityReference")
+        text = outcome[0].display if outcome else source.text(reference, "display")
+    if not text:
+        return None
+    scheduled: Any = source.text(detail, "scheduledString")
+    if not scheduled and "scheduledPeriod" in detail:
+        start, end = source.period(detail, "scheduledPeriod")
+        scheduled = f"{start or '?'} to {end or '?'}"
+    return PlannedActivity(text=text, status=source.text(detail, "status"), scheduled=scheduled)

@@ -1,0 +1,271 @@
+"""DiagnosticReport -> Report, DocumentReference -> Note, and the text of their attachments.
+
+Text comes out of text/plain, HTML and XHTML, RTF-free; PDF through pypdf under caps; anything else is kept as unreadable
+with the reason. Nothing here follows a URL: what the adapter fetched arrives as Binary resources.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+
+import lxml.etree
+import lxml.html
+import pypdf
+import pypdf.errors
+
+from adapters.normalizer.base import Source
+from adapters.normalizer.codes import PREFER_DOCUMENT, PREFER_OBSERVATION, PREFER_PROBLEM, concept_of, concepts_of, words_of
+from adapters.normalizer.read import Json
+from adapters.normalizer.values import named_ref, named_refs, notes_of, ref_of, reference_key
+from models.record import Attachment, Concept, Note, NamedRef, Report
+from models.record.entries import ReportForm
+
+MOST_CONTENT = 20_000_000
+"""Bytes of one attachment we are willing to read."""
+MOST_TEXT = 1_000_000
+"""Code points of readable text kept from one attachment."""
+MOST_PAGES = 500
+_REPORT = frozenset(
+    "registered partial preliminary modified final amended corrected appended cancelled entered-in-error unknown".split()
+)
+_DOCUMENT = frozenset("current superseded entered-in-error".split())
+_BLANKS = re.compile(r"[ \t\u00a0]+")
+_LINES = re.compile(r"\n{3,}")
+
+
+def report(source: Source) -> list[Report]:
+    """Read a DiagnosticReport and say whether it is structured, narrative, both, or empty."""
+    item = source.resource
+    results = tuple(r for r in (source.text(x, "reference") for x in source.objs(item, "result")) if r)
+    conclusion = source.text(item, "conclusion")
+    attachments = tuple(
+        attachment(source, x, f"presentedForm[{i}]") for i, x in enumerate(source.objs(item, "presentedForm"))
+    )
+    narrative = bool(conclusion) or any(a.readable for a in attachments)
+    if not narrative and not results and "text" in item:
+        text = html_text(source.text(source.obj(item, "text"), "div"))
+        if text:
+            attachments = (*attachments, Attachment(content_type="text/html", text=text, readable=True, path="text.div"))
+            narrative = True
+    form: ReportForm = "both" if narrative and results else "narrative" if narrative else "structured" if results else "empty"
+    effective = source.date(item, "effectiveDateTime")
+    if effective is None and "effectivePeriod" in item:
+        start, end = source.period(item, "effectivePeriod")
+        effective = start or end
+    issued = source.date(item, "issued")
+    if effective is None and issued is None:
+        source.flag("missing_date", "effective[x], issued")
+    else:
+        source.check_date(effective or issued, "effective[x]")
+    _unreadable(source, attachments)
+    return [
+        Report(
+            id=source.id(),
+            origins=source.origins(),
+            concept=source.concept("code", PREFER_OBSERVATION, main=True),
+            status=source.status(_REPORT),
+            form=form,
+            category=words_of(source, item, "category", source.rules),
+            effective=effective,
+            issued=issued,
+            conclusion=conclusion,
+            conclusion_codes=concepts_of(source, item, "conclusionCode", source.rules, PREFER_PROBLEM)
+            or concepts_of(source, item, "codedDiagnosis", source.rules, PREFER_PROBLEM),
+            results=results,
+            attachments=attachments,
+            performer=_performers(source),
+            encounter=ref_of(source, item, "encounter"),
+            notes=notes_of(source, item),
+            flags=tuple(source.flags),
+        )
+    ]
+
+
+def note(source: Source) -> list[Note]:
+    """Read a DocumentReference with the text of its contents."""
+    item = source.resource
+    concept = source.concept("type", PREFER_DOCUMENT)
+    if not concept:
+        source.flag("missing_code", "type")
+    contents = [source.obj(x, "attachment") for x in source.objs(item, "content")]
+    attachments = tuple(attachment(source, x, f"content[{i}].attachment") for i, x in enumerate(contents))
+    if not attachments:
+        source.flag("unreadable_content", "content: none")
+    _unreadable(source, attachments)
+    context = next(iter(source.objs(item, "context")), {}) if isinstance(item.get("context"), list) else source.obj(item, "context")
+    start, end = source.period(context, "period")
+    encounter = ref_of(source, next(iter(source.objs(context, "encounter")), {}) and {"e": source.objs(context, "encounter")[0]}, "e")
+    authored = source.date(item, "date") or source.date(item, "indexed") or source.date(item, "created")
+    if authored is None and start is None:
+        source.flag("missing_date", "date")
+    status = source.status(_DOCUMENT)
+    return [
+        Note(
+            id=source.id(),
+            origins=source.origins(),
+            concept=concept if concept else Concept(text=source.text(item, "description")),
+            status=status,
+            authored=authored,
+            period_start=start,
+            period_end=end,
+            doc_status=source.text(item, "docStatus"),
+            category=words_of(source, item, "category", source.rules),
+            description=source.text(item, "description"),
+            attachments=attachments,
+            authors=named_refs(source, item, "author", source.neighbours.names, "author"),
+            encounter=encounter,
+            notes=(),
+            flags=tuple(source.flags),
+        )
+    ]
+
+
+def attachment(source: Source, item: Json, path: str) -> Attachment:
+    """One attachment with its text, or the reason why it has none."""
+    kind, url = source.text(item, "contentType"), source.text(item, "url")
+    title = source.text(item, "title")
+    size = source.number(item, "size")
+    data, reason = _content(source, item, url)
+    text = ""
+    if data is not None:
+        fetched = source.neighbours.binaries.get(reference_key(url)) if url else None
+        text, reason = read_content(data, kind or (fetched[0] if fetched else ""))
+    return Attachment(
+        content_type=kind,
+        title=title,
+        url=url,
+        text=text,
+        readable=not reason,
+        reason=reason,
+        size=len(data) if data is not None else (int(size) if size is not None else None),
+        path=path,
+    )
+
+
+def _content(source: Source, item: Json, url: str) -> tuple[bytes | None, str]:
+    if "data" in item:
+        encoded = item["data"]
+        if not isinstance(encoded, str) or not encoded.strip():
+            return None, "empty"
+        if len(encoded) > MOST_CONTENT * 4 // 3:
+            return None, "too large"
+        try:
+            return base64.b64decode("".join(encoded.split()), validate=True), ""
+        except (binascii.Error, ValueError):
+            return None, "not base64"
+    if not url:
+        return None, "no content"
+    found = source.neighbours.binaries.get(reference_key(url))
+    return (found[1], "") if found else (None, "not fetched")
+
+
+def read_content(data: bytes, content_type: str) -> tuple[str, str]:
+    """Text of `data` and '' , or '' and the reason why there is none."""
+    if not data.strip():
+        return "", "empty"
+    if len(data) > MOST_CONTENT:
+        return "", "too large"
+    kind, _, parameters = content_type.lower().partition(";")
+    kind = kind.strip()
+    if data[:5] == b"%PDF-" or kind == "application/pdf":
+        return _pdf_text(data)
+    charset = parameters.partition("charset=")[2].split(";")[0].strip(" \"'") if "charset=" in parameters else ""
+    if kind in ("text/html", "application/xhtml+xml") or data[:200].lstrip().lower().startswith((b"<!doctype html", b"<html", b"<div")):
+        text = html_text(_decode(data, charset))
+        return (text[:MOST_TEXT], "") if text else ("", "no text")
+    if kind == "text/plain" or (not kind and _looks_like_text(data)):
+        text = _decode(data, charset).replace("\r\n", "\n").replace("\r", "\n")
+        return text[:MOST_TEXT], ""
+    return "", f"no reader for {kind or 'an undeclared type'}"
+
+
+def _decode(data: bytes, charset: str) -> str:
+    for name in (charset, "utf-8-sig", "cp1252"):
+        if not name:
+            continue
+        try:
+            return data.decode(name).replace("\x00", "")
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return data.decode("latin-1").replace("\x00", "")
+
+
+def _looks_like_text(data: bytes) -> bool:
+    sample = data[:4096]
+    return b"\x00" not in sample and sum(b < 9 or 13 < b < 32 for b in sample) < len(sample) / 50
+
+
+def html_text(markup: str) -> str:
+    """Readable text of HTML: scripts and styles dropped, blocks on lines of their own, cells apart."""
+    if not markup or len(markup) > MOST_CONTENT:
+        return ""
+    if "<" not in markup:
+        return markup.strip()
+    try:
+        root = lxml.html.document_fromstring(markup.encode("utf-8", "replace"), parser=_parser())
+    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError, ValueError):
+        return ""
+    for junk in root.xpath("//script|//style|//head|//noscript|//template|//comment()"):
+        parent = junk.getparent()
+        if parent is not None:
+            junk.drop_tree()
+    for block in root.iter("br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol"):
+        block.tail = "\n" + (block.tail or "")
+        if block.tag != "br":
+            block.text = "\n" + (block.text or "")
+    for cell in root.iter("td", "th"):
+        cell.tail = " " + (cell.tail or "")
+    lines = (_BLANKS.sub(" ", line).strip() for line in str(root.text_content()).split("\n"))
+    return _LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def _parser() -> lxml.html.HTMLParser:
+    return lxml.html.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
+
+
+def _pdf_text(data: bytes) -> tuple[str, str]:
+    try:
+        document = pypdf.PdfReader(io.BytesIO(data), strict=False)
+        if document.is_encrypted:
+            return "", "encrypted PDF"
+        pages, size = [], 0
+        for page in document.pages[:MOST_PAGES]:
+            text = page.extract_text() or ""
+            pages.append(text)
+            size += len(text)
+            if size > MOST_TEXT:
+                break
+    except (pypdf.errors.PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError):
+        # pypdf lets the errors of a damaged file's objects through as they come
+        return "", "damaged PDF"
+    joined = "\n\n".join(pages).strip()
+    return (joined[:MOST_TEXT], "") if joined else ("", "scanned PDF, no text layer")
+
+
+def _unreadable(source: Source, attachments: tuple[Attachment, ...]) -> None:
+    for item in attachments:
+        if not item.readable:
+            source.flag("unreadable_content", f"{item.path}: {item.reason}")
+        elif len(item.text) >= MOST_TEXT:
+            source.flag("truncated_text", item.path)
+
+
+def _performers(source: Source) -> tuple[NamedRef, ...]:
+    raw = source.resource.get("performer")
+    if isinstance(raw, dict):
+        made = named_ref(source, raw, source.neighbours.names, "performer")
+        return (made,) if made else ()
+    found = []
+    for part in source.objs(source.resource, "performer"):
+        made = named_ref(source, source.obj(part, "actor") if "actor" in part else part, source.neighbours.names, "performer")
+        if made:
+            found.append(made)
+    return tuple(found)
+
+
+def concept_words(source: Source, item: Json, key: str) -> str:
+    """A CodeableConcept in words."""
+    return concept_of(source, item, key, source.rules).display
