@@ -17,7 +17,7 @@ import pypdf
 import pypdf.errors
 
 from adapters.normalizer.base import Source
-from adapters.normalizer.codes import PREFER_DOCUMENT, PREFER_OBSERVATION, PREFER_PROBLEM, concept_of, concepts_of, words_of
+from adapters.normalizer.codes import PREFER_DOCUMENT, PREFER_OBSERVATION, PREFER_PROBLEM, concepts_of, words_of
 from adapters.normalizer.read import Json
 from adapters.normalizer.values import named_ref, named_refs, notes_of, ref_of, reference_key
 from models.record import Attachment, Concept, Note, NamedRef, Report
@@ -266,6 +266,3 @@ def _performers(source: Source) -> tuple[NamedRef, ...]:
     return tuple(found)
 
 
-def concept_words(source: Source, item: Json, key: str) -> str:
-    """A CodeableConcept in words."""
-    return concept_of(source, item, key, source.rules).display
