@@ -60,7 +60,9 @@ ROUTES: dict[str, frozenset[Role]] = {
 }
 """`METHOD template` -> the roles that may call it."""
 
-UNAUDITED = frozenset({"GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /login", "GET /static/{name}"})
+UNAUDITED = frozenset(
+    {"GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /login", "GET /static/{name}"}
+)
 """Open routes that tell nothing about anybody. Every other request leaves exactly one audit row, refused ones included."""
 
 

@@ -116,4 +116,7 @@ async def on_validation_error(_request: Request, error: Exception) -> Response:
 
 def _place(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """The place of an error without names the caller made up (unknown fields could carry anything)."""
-    return tuple(part if isinstance(part, int) or part.replace("_", "").isalnum() and len(part) <= 40 else "?" for part in location)
+    return tuple(
+        part if isinstance(part, int) or (part.replace("_", "").isalnum() and len(part) <= 40) else "?"
+        for part in location
+    )

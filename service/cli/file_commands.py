@@ -19,7 +19,9 @@ DEFAULT_MAX_MB = 100
 def normalize(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Bundle, NDJSON or single resources (.json, .ndjson, .gz), or a folder."),
+        typer.Argument(
+            metavar="FILE...", help="Bundle, NDJSON or single resources (.json, .ndjson, .gz), or a folder."
+        ),
     ],
     patient: Patient = None,
     as_of: AsOf = None,

@@ -22,7 +22,16 @@ UNNAMED = "unknown"
 """Patient id for files in which no resource says whose it is."""
 SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz")
 SHARED_TYPES = frozenset(
-    {"Medication", "Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint", "Device"}
+    {
+        "Medication",
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "HealthcareService",
+        "Endpoint",
+        "Device",
+    }
 )
 """Types that describe no patient: every patient's resources may refer to them."""
 
@@ -226,7 +235,9 @@ def _expand(paths: Iterable[Path]) -> Iterable[tuple[Path, bool]]:
             continue
         inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(SUFFIXES))
         if not inside:
-            raise CommandError("empty_directory", f"no {', '.join(SUFFIXES[:3])} (or .gz) file in {path}", file=str(path))
+            raise CommandError(
+                "empty_directory", f"no {', '.join(SUFFIXES[:3])} (or .gz) file in {path}", file=str(path)
+            )
         for member in inside:
             yield member, True
 

@@ -16,7 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # rich's tracebacks print local variables: patients' data
     context_settings={"help_option_names": ["-h", "--help"]},
     help="EHR records in, a small, cited, honest context out.",
-    epilog="Exit codes: 0 ok, 2 usage, 3 bad input, 4 budget too small, 5 unavailable, 6 not found or ambiguous, 7 refused.",
+    epilog="Exit codes: 0 ok, 2 usage, 3 bad input, 4 budget too small, 5 unavailable, 6 not found or ambiguous, "
+    "7 refused.",
 )
 for room in (file_commands, record_commands, site_commands, service_commands, key_commands):
     room.register(app)
@@ -32,7 +33,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Nothing to do before a command."""
 

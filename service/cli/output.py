@@ -1,14 +1,14 @@
 """What every command says and how: one JSON document on stdout, everything else on stderr, stable exit codes.
 
-    0  done
-    1  a defect of Chartbrief itself (a traceback follows)
-    2  usage: an unknown option, purpose, budget, date
-    3  bad input: a file that is missing, empty, too large, or holds nothing readable
-    4  the budget is too small for the facts that must be included
-    5  unavailable: the database, a site or the network cannot be reached now
-    6  not found or ambiguous: no such patient or site, several patients and none chosen
-    7  refused: by configuration, by access rules or by a site
-  130  interrupted
+  0  done
+  1  a defect of Chartbrief itself (a traceback follows)
+  2  usage: an unknown option, purpose, budget, date
+  3  bad input: a file that is missing, empty, too large, or holds nothing readable
+  4  the budget is too small for the facts that must be included
+  5  unavailable: the database, a site or the network cannot be reached now
+  6  not found or ambiguous: no such patient or site, several patients and none chosen
+  7  refused: by configuration, by access rules or by a site
+130  interrupted
 """
 
 from __future__ import annotations
@@ -56,7 +56,13 @@ class CommandError(Exception):
     """A command cannot do what was asked. `document` goes beside the error on stdout (what was understood so far)."""
 
     def __init__(
-        self, code: str, message: str, *, document: dict[str, Any] | None = None, exit_code: int | None = None, **more: Any
+        self,
+        code: str,
+        message: str,
+        *,
+        document: dict[str, Any] | None = None,
+        exit_code: int | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(message)
         self.code = code

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from models.record import SECTIONS, AnyEntry, Ledger, Observation
+from models.record import SECTIONS, AnyEntry, Chart, Ledger, Observation
 from service.cli.output import stderr, stdout
 
 if TYPE_CHECKING:
@@ -157,3 +157,24 @@ def coverage(lines: list[dict[str, Any]]) -> None:
 
 def _name(entry: AnyEntry) -> str:
     return plain(entry.concept.display or getattr(entry, "name", "") or "(no name)")[:60]
+
+
+def chart(found: Chart) -> None:
+    """Answer of `chart`."""
+    console = stdout()
+    console.print(f"Patient {plain(found.patient_id)}, as of {found.as_of}", markup=False)
+    for section in SECTIONS:
+        entries = found.in_section(section)
+        if not entries:
+            continue
+        made = table(f"{section} ({len(entries)})", "date", "what", "value or state", "flags", "source")
+        for entry in entries[:MOST_ROWS]:
+            flags = ", ".join(dict.fromkeys(f.code for f in entry.flags))
+            row(made, (entry.date or "")[:10], _name(entry), entry_value(entry), flags, entry.origin.reference)
+        console.print(made)
+        if len(entries) > MOST_ROWS:
+            console.print(f"... and {len(entries) - MOST_ROWS} more (--json lists all)")
+    coverage([c.to_dict() for c in found.coverage])
+    for conflict in found.conflicts:
+        console.print(f"conflict: {plain(conflict.kind)}: {plain(conflict.detail)}", style="yellow", markup=False)
+    ledger(found.ledger)

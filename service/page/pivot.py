@@ -1,4 +1,4 @@
-"""Observations as a table: a row for each analyte and unit, a column for each of the newest days, a small trend line."""
+"""Observations as a table: a row for each analyte and unit, a column for each of the newest days, a trend line."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def _cell(members: list[Observation], keys_of: Callable[[str], tuple[str, ...]])
         text = f"no value ({latest.absent_reason})" if latest.absent_reason else "no value"
     return Cell(
         text=text,
-        word=INTERPRETATION_WORDS.get(latest.interpretation, latest.interpretation) or ("abnormal" if latest.abnormal else ""),
+        word=INTERPRETATION_WORDS.get(latest.interpretation, latest.interpretation)
+        or ("abnormal" if latest.abnormal else ""),
         abnormal=latest.abnormal is True,
         origins=tuple(o for m in members for o in m.origins),
         keys=tuple(k for m in members for k in keys_of(m.id)),

@@ -56,7 +56,7 @@ def sparkline(
         lower = y(low) if low is not None else HEIGHT - MARGIN
         band = (upper, round(max(lower - upper, 1.0), 1))
     path = " ".join(f"{'M' if i == 0 else 'L'}{px} {py}" for i, (px, py, _) in enumerate(places))
-    return Sparkline(path=path, dots=tuple(d for d in places if d[2]) + (places[-1],), band=band, label=label)
+    return Sparkline(path=path, dots=(*tuple(d for d in places if d[2]), places[-1]), band=band, label=label)
 
 
 def _near(edge: float, values: Sequence[float]) -> bool:

@@ -168,7 +168,13 @@ def identity(chart: Chart, now: datetime) -> dict[str, Any]:
         "genders": sorted({d.gender for d in people if d.gender}),
         "deceased": _first(d.deceased_date or "date not on record" for d in died),
         "identifiers": sorted(
-            {(o.site, i.type or "identifier", i.value) for d in people for o in d.origins for i in d.identifiers if i.type == "MR"}
+            {
+                (o.site, i.type or "identifier", i.value)
+                for d in people
+                for o in d.origins
+                for i in d.identifiers
+                if i.type == "MR"
+            }
         ),
         "languages": _first(", ".join(d.languages) for d in people if d.languages),
         "sources": sources(o for d in people for o in d.origins),
@@ -190,7 +196,9 @@ def coverage(chart: Chart, now: datetime) -> tuple[SiteCoverage, ...]:
             for c in sorted(lines, key=lambda c: order[c.section])
         )
         newest = max((c.as_of for c in lines if c.as_of), default="")
-        gaps = sum(c.state not in ("present", "none_asserted", "empty") or bool(c.missing or c.quarantined) for c in lines)
+        gaps = sum(
+            c.state not in ("present", "none_asserted", "empty") or bool(c.missing or c.quarantined) for c in lines
+        )
         found.append(SiteCoverage(site, ago(newest, now), newest, chips, gaps))
     return tuple(found)
 
@@ -375,7 +383,9 @@ def _detail(entry: AnyEntry) -> str:
         return ", ".join(a.name for a in entry.authors if a.name)
     if isinstance(entry, Encounter):
         where = entry.service_provider.name if entry.service_provider else ""
-        return ", ".join(p for p in (*(r.display for r in entry.reasons), "telehealth" if entry.telehealth else "", where) if p)
+        return ", ".join(
+            p for p in (*(r.display for r in entry.reasons), "telehealth" if entry.telehealth else "", where) if p
+        )
     if isinstance(entry, CarePlan):
         return ", ".join(a.text for a in entry.activities if a.text)[:240]
     if isinstance(entry, Vital | Result | SocialHistory):

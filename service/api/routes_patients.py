@@ -1,0 +1,94 @@
+"""Patients: find, register, refresh, read, and ask for a context or a summary."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+
+from context_builder.document import ContextDocument, ContextRequest, Summary
+from models.record import Section
+from service.api.auth import Caller, Use
+from service.api.schemas import Freshness, Page, RefreshBody, RegisterBody, RunState, SearchBody
+
+router = APIRouter(prefix="/v1/patients", tags=["patients"])
+FHIR_JSON = "application/fhir+json"
+
+
+@router.post("", status_code=201)
+def register_patient(body: RegisterBody, caller: Caller, services: Use, response: Response) -> dict[str, Any]:
+    """Say that a site knows a patient. Doing it twice gives the same patient."""
+    patient_id = services.register(caller.tenant, body)
+    response.headers["Location"] = f"/v1/patients/{patient_id}/chart"
+    return {"patient_id": patient_id, "site": body.site}
+
+
+@router.post("/search")
+def search_patients(body: SearchBody, caller: Caller, services: Use) -> Page:
+    """Find patients among those that were read. A POST, so that names stay out of URLs."""
+    items = services.search(caller.tenant, body)
+    return Page(items=items, count=len(items))
+
+
+@router.post("/{patient_id}/refresh", status_code=202)
+def refresh_patient(
+    patient_id: str, caller: Caller, services: Use, response: Response, body: RefreshBody | None = None
+) -> RunState:
+    """Read the patient again from the sites: 202 with a run id, or 200 with the report when the wait sufficed."""
+    asked = body or RefreshBody()
+    state = services.refresh(caller.tenant, patient_id, asked.sites, asked.wait_seconds)
+    response.headers["Location"] = f"/v1/patients/{patient_id}/refresh/{state.run_id}"
+    if state.state in ("done", "failed"):
+        response.status_code = 200
+    return state
+
+
+@router.get("/{patient_id}/refresh/{run_id}")
+def refresh_state(patient_id: str, run_id: str, caller: Caller, services: Use) -> RunState:
+    """How far a refresh is."""
+    return services.run(caller.tenant, patient_id, run_id)
+
+
+@router.get("/{patient_id}/freshness")
+def freshness(patient_id: str, caller: Caller, services: Use) -> Freshness:
+    """When each section of each site was last true."""
+    return services.freshness(caller.tenant, patient_id)
+
+
+@router.get("/{patient_id}/chart")
+def chart(
+    patient_id: str, caller: Caller, services: Use, section: Annotated[list[Section] | None, Query()] = None
+) -> Response:
+    """The record: entries with origin, mapping and flags; coverage; conflicts; ledger. `section` narrows the entries."""
+    found = services.chart(caller.tenant, patient_id)
+    if section:
+        found = msgspec.structs.replace(found, entries=tuple(e for e in found.entries if e.section in section))
+    return Response(msgspec.json.encode(found), media_type="application/json")
+
+
+@router.get("/{patient_id}/quarantine")
+def quarantine(patient_id: str, caller: Caller, services: Use) -> Page:
+    """What was received and could not be used, with the reason; the bytes stay in the store."""
+    items = services.quarantine(caller.tenant, patient_id)
+    return Page(items=items, count=len(items))
+
+
+@router.get("/{patient_id}/raw/{site}/{resource_type}/{resource_id}", response_class=Response)
+def raw(patient_id: str, site: str, resource_type: str, resource_id: str, caller: Caller, services: Use) -> Response:
+    """The resource behind a fact, byte for byte as it was received."""
+    found = services.raw(caller.tenant, patient_id, site, resource_type, resource_id)
+    headers = {"ETag": f'W/"{found.version or found.content_hash[:12]}"', "X-Retrieved": found.retrieved}
+    return Response(found.content, media_type=FHIR_JSON, headers=headers)
+
+
+@router.post("/{patient_id}/context")
+def context(patient_id: str, caller: Caller, services: Use, body: ContextRequest | None = None) -> ContextDocument:
+    """A small, cited, honest context within a hard token budget."""
+    return services.context(caller.tenant, patient_id, body or ContextRequest())[1]
+
+
+@router.post("/{patient_id}/summary")
+def summary(patient_id: str, caller: Caller, services: Use, body: ContextRequest | None = None) -> Summary:
+    """A summary whose every sentence cites the facts it rests on."""
+    return services.summary(caller.tenant, patient_id, body or ContextRequest())[2]

@@ -1,0 +1,214 @@
+"""`context`, `summary`: of a file (no server, no store), or of a stored patient. `chart`, `refresh`: of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.file_commands import DEFAULT_MAX_MB, AsJson, AsOf, MaxMegabytes
+from service.cli.output import CommandError
+
+if TYPE_CHECKING:
+    from context_builder.document import ContextDocument, ContextRequest
+    from models.record import Chart
+
+Bundle = Annotated[
+    list[Path] | None,
+    typer.Option("--bundle", metavar="FILE", help="Bundle, NDJSON or folder to read; without it, a stored patient."),
+]
+PatientOption = Annotated[
+    str | None, typer.Option("--patient", metavar="ID", help="Patient id (in the file, or ours).")
+]
+Budget = Annotated[int, typer.Option("--budget", metavar="N", help="Tokens the text may have at most.")]
+DEFAULT_BUDGET = 4000
+
+
+def context(
+    bundle: Bundle = None,
+    budget: Budget = DEFAULT_BUDGET,
+    purpose: Annotated[
+        str,
+        typer.Option(
+            "--purpose",
+            metavar="P",
+            help="summary, visit_prep, care_gaps, medication_review, patient_message or question.",
+        ),
+    ] = "summary",
+    model: Annotated[str | None, typer.Option("--model", metavar="M", help="Model id; decides the tokenizer.")] = None,
+    question: Annotated[str | None, typer.Option("--question", metavar="TEXT", help="For purpose question.")] = None,
+    window_days: Annotated[int | None, typer.Option("--window-days", min=1, help="Only events this far back.")] = None,
+    patient: PatientOption = None,
+    as_of: AsOf = None,
+    max_mb: MaxMegabytes = DEFAULT_MAX_MB,
+    as_json: AsJson = False,
+) -> None:
+    """Build the cited context of a patient, within a hard token budget."""
+    from service.cli import output, render
+
+    request = context_request(budget, purpose, model=model, question=question, window_days=window_days)
+    document = _build(_chart(bundle, patient, as_of, max_mb), request)
+    if as_json:
+        output.emit(document.model_dump(mode="json"))
+    else:
+        render.context(document)
+
+
+def summary(
+    bundle: Bundle = None,
+    budget: Budget = DEFAULT_BUDGET,
+    patient: PatientOption = None,
+    as_of: AsOf = None,
+    max_mb: MaxMegabytes = DEFAULT_MAX_MB,
+    as_json: AsJson = False,
+) -> None:
+    """Summarize a patient from the record alone: every sentence cites what it rests on."""
+    from context_builder import summarize
+    from service.cli import output, render
+
+    request = context_request(budget, "summary")
+    found = _chart(bundle, patient, as_of, max_mb)
+    document = _build(found, request)
+    written = summarize(document, chart=found)
+    if as_json:
+        cited = {key for s in written.statements for key in s.cites}
+        facts = [f.model_dump(mode="json") for f in document.facts if f.key in cited]
+        output.emit(
+            written.model_dump(mode="json")
+            | {"facts": facts, "patient_id": document.patient_id, "as_of": document.as_of}
+        )
+    else:
+        render.summary(written, document)
+
+
+def context_request(budget: int, purpose: str, **more: Any) -> ContextRequest:
+    """The request, with every refusal worded before anything is read."""
+    from typing import get_args
+
+    from pydantic import ValidationError
+
+    from context_builder.document import ContextRequest, Purpose
+
+    purposes = list(get_args(Purpose))
+    if purpose not in purposes:
+        raise CommandError("unknown_purpose", f"--purpose is one of: {', '.join(purposes)}", purposes=purposes)
+    if purpose == "question" and not more.get("question"):
+        raise CommandError("question_required", "--purpose question needs --question TEXT")
+    if budget <= 0:
+        raise CommandError("invalid_budget", "--budget is a positive number of tokens", budget_tokens=budget)
+    try:
+        return ContextRequest.model_validate({"purpose": purpose, "budget_tokens": budget, **more})
+    except ValidationError as error:
+        places = sorted({str(e["loc"][0]) for e in error.errors() if e["loc"]})
+        code = "invalid_budget" if "budget_tokens" in places else "usage"
+        raise CommandError(code, f"out of range: {', '.join(places)}", fields=places) from None
+
+
+def _build(chart: Chart, request: ContextRequest) -> ContextDocument:
+    from context_builder import build_context
+    from context_builder.document import BudgetTooSmall
+
+    try:
+        return build_context(chart, request)
+    except BudgetTooSmall as error:
+        raise CommandError(
+            "budget_too_small",
+            f"{error.budget_tokens} tokens given, {error.needed_tokens} needed for the facts that must be included",
+            budget_tokens=error.budget_tokens,
+            needed_tokens=error.needed_tokens,
+        ) from None
+
+
+def _chart(bundle: list[Path] | None, patient: str | None, as_of: str | None, max_mb: int) -> Chart:
+    from service.cli import files
+
+    if bundle:
+        loaded = files.load(bundle, instant=files.instant(as_of), max_bytes=max_mb * 1_000_000)
+        return files.chart_of(loaded, patient)
+    if patient is None:
+        raise CommandError("patient_required", "--bundle FILE, or --patient ID of a stored patient, is needed")
+    return stored_chart(patient)
+
+
+def stored_chart(patient: str) -> Chart:
+    """The chart of a stored patient."""
+    from service.cli.running import opened
+
+    with opened() as (tenant, services):
+        return services.chart(tenant, patient)
+
+
+def chart(
+    patient: Annotated[str, typer.Argument(metavar="PATIENT", help="Patient id (chartbrief patients lists them).")],
+    as_json: AsJson = False,
+) -> None:
+    """The stored record of a patient: entries, coverage, conflicts, ledger."""
+    from service.cli import output, render
+
+    found = stored_chart(patient)
+    if as_json:
+        output.emit(found.to_dict())
+    else:
+        render.chart(found)
+
+
+def patients(as_json: AsJson = False) -> None:
+    """The registered patients."""
+    from service.cli import output, render
+    from service.cli.running import opened
+
+    with opened() as (tenant, services):
+        rows = services.patients(tenant)
+    if as_json:
+        output.emit({"patients": rows})
+        return
+    made = render.table(f"Patients ({len(rows)})", "id", "name", "born", "sites", "last updated")
+    for row in rows:
+        render.row(
+            made,
+            row["id"],
+            row["name"],
+            row["birth_date"] or "",
+            ", ".join(row["sites"]),
+            row["last_updated"] or "never",
+        )
+    output.stdout().print(made)
+
+
+def refresh(
+    patient: Annotated[
+        str | None, typer.Argument(metavar="[PATIENT]", help="Patient id of a registered patient.")
+    ] = None,
+    site: Annotated[list[str] | None, typer.Option("--site", help="Ask only this site; may be repeated.")] = None,
+    site_patient: Annotated[
+        str | None, typer.Option("--site-patient", metavar="ID", help="Patient id at --site: registers the patient.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a patient again from the sites that know them."""
+    from service.api.schemas import RegisterBody
+    from service.cli import output, render
+    from service.cli.running import opened, working
+
+    if patient is None and not (site_patient and site):
+        raise CommandError("patient_required", "PATIENT, or --site NAME --site-patient ID, is needed")
+    with opened(runtime=True) as (tenant, services), working("Reading the patient from every site ..."):
+        if site_patient and site:
+            body = RegisterBody(site=site[0], site_patient_id=site_patient, patient_id=patient)
+            patient = services.register(tenant, body)
+        assert patient is not None
+        state = services.refresh(tenant, patient, site, wait_seconds=600)
+        found = services.chart(tenant, patient)
+    if as_json:
+        output.emit(state.model_dump(mode="json"))
+        return
+    output.stdout().print(f"Patient {patient}: {state.state}", markup=False)
+    render.coverage([c.to_dict() for c in found.coverage])
+    render.ledger(found.ledger)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this room."""
+    for command in (context, summary, chart, patients, refresh):
+        app.command()(command)
