@@ -1,0 +1,258 @@
+"""Entries of all sites -> one chart: repeats folded, duplicates and conflicts marked, BMI computed, coverage settled.
+
+A pure function of the *set* of entries: the order of arrival and repetition change no byte of the result. Nothing is
+deleted and nothing is resolved: duplicates and contradictions stay and are marked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from adapters.normalizer.conflicts import find_conflicts
+from adapters.normalizer.coverage import none_asserted
+from models.record import (
+    AnyEntry,
+    Chart,
+    Coding,
+    Concept,
+    Coverage,
+    Demographics,
+    Entry,
+    Flag,
+    Ledger,
+    Mapping,
+    Medication,
+    Observation,
+    Quantity,
+    Vital,
+    canonical_order,
+    entry_id,
+)
+from models.record.dates import bounds, sort_key, surely_before
+from models.terminology.clinical import BMI, HEIGHT, WEIGHT
+from models.terminology.systems import LOINC
+from models.terminology.units import to_base
+
+E = TypeVar("E", bound=Entry)
+_OURS = ("duplicate_of", "conflicts_with", "before_birth")
+"""Flags this module sets; they are set anew in every run."""
+
+
+def assemble(
+    tenant: str,
+    patient_id: str,
+    entries: Iterable[AnyEntry],
+    coverage: Iterable[Coverage],
+    *,
+    as_of: str,
+    ledger: Ledger | None = None,
+) -> Chart:
+    """One chart of `entries` (any sites, any order, repeats allowed)."""
+    kept = _fold(entries)
+    kept += _body_mass(kept)
+    kept = _before_birth(kept)
+    kept = _mark_duplicates(kept)
+    conflicts = find_conflicts(kept)
+    related: dict[str, set[str]] = defaultdict(set)
+    for conflict in conflicts:
+        for one in conflict.entry_ids:
+            related[one].update(i for i in conflict.entry_ids if i != one)
+    marked = [
+        with_flag(e, Flag(code="conflicts_with", related=tuple(sorted(related[e.id])))) if e.id in related else e for e in kept
+    ]
+    ordered = canonical_order(marked)
+    return Chart(
+        tenant=tenant,
+        patient_id=patient_id,
+        as_of=as_of,
+        entries=ordered,
+        coverage=settle_coverage(coverage, ordered),
+        conflicts=conflicts,
+        ledger=ledger or Ledger(),
+    )
+
+
+def with_flag(entry: E, flag: Flag) -> E:
+    """`entry` with one more remark."""
+    return msgspec.structs.replace(entry, flags=(*entry.flags, flag))
+
+
+def settle_coverage(coverage: Iterable[Coverage], entries: Sequence[AnyEntry]) -> tuple[Coverage, ...]:
+    """One line for each section and site; `present` becomes `none_asserted` where all it brought is a negative."""
+    lines = {(c.section, c.site): c for c in sorted(set(coverage), key=lambda c: (c.as_of, c.state))}
+    settled = []
+    for (section, site), line in sorted(lines.items()):
+        if line.state == "present":
+            here = [e for e in entries if e.section == section and any(o.site == site for o in e.origins)]
+            if here and none_asserted(here):
+                line = msgspec.structs.replace(line, state="none_asserted")
+        settled.append(line)
+    return tuple(settled)
+
+
+def _fold(entries: Iterable[AnyEntry]) -> list[AnyEntry]:
+    """One entry for each id, the newest; flags and computed entries of an earlier run taken off."""
+    best: dict[str, tuple[tuple[Any, ...], AnyEntry]] = {}
+    for entry in entries:
+        if entry.origin.method == "computed":
+            continue
+        if any(f.code in _OURS for f in entry.flags):
+            entry = msgspec.structs.replace(entry, flags=tuple(f for f in entry.flags if f.code not in _OURS))
+        known = best.get(entry.id)
+        if known is None:
+            best[entry.id] = ((), entry)
+        elif known[1] != entry:
+            best[entry.id] = max(((_age(e), e) for e in (known[1], entry)), key=lambda pair: pair[0])
+    return [entry for _, (_, entry) in sorted(best.items())]
+
+
+def _age(entry: AnyEntry) -> tuple[str, int, str, bytes]:
+    origin = entry.origin
+    number = int(origin.version) if origin.version.isdigit() and len(origin.version) < 18 else 0
+    return (origin.retrieved, number, origin.version, msgspec.json.encode(entry))
+
+
+def _mark_duplicates(entries: list[AnyEntry]) -> list[AnyEntry]:
+    """Mark the same fact told twice. Within a site: same kind, code, time and content. Across sites: only measurements
+    with the same code, exact time and value (a result that travelled); the rest is for the reader to merge."""
+    groups: dict[tuple[Any, ...], list[AnyEntry]] = defaultdict(list)
+    for entry in entries:
+        key = None if entry.has_flag("entered_in_error") else _sameness(entry)
+        if key is not None:
+            groups[key].append(entry)
+    copies: dict[str, str] = {}
+    for members in groups.values():
+        if len(members) > 1:
+            first, *others = sorted(members, key=_preference)
+            copies.update({other.id: first.id for other in others})
+    return [
+        with_flag(e, Flag(code="duplicate_of", related=(copies[e.id],))) if e.id in copies else e for e in entries
+    ]
+
+
+def _preference(entry: AnyEntry) -> tuple[Any, ...]:
+    """Which of equal facts is kept: the newest prescription, the one with fewer remarks, then the smallest id."""
+    newest = "".join(chr(0x10FFFF - ord(c)) for c in sort_key(entry.date)[0]) if isinstance(entry, Medication) else ""
+    return (newest, len(entry.flags), entry.id)
+
+
+def concept_key(concept: Concept) -> str:
+    """What makes two concepts the same: the mapped target, else any code, else the words."""
+    target = concept.target
+    if target:
+        return f"{target.system}|{target.code}"
+    for coding in concept.codings:
+        if coding.code:
+            return f"{coding.system}|{coding.code}"
+    return concept.display.casefold().strip()
+
+
+def _sameness(entry: AnyEntry) -> tuple[Any, ...] | None:
+    code = concept_key(entry.concept)
+    kind = type(entry).__name__
+    if isinstance(entry, Observation):
+        if not code or not entry.date or (not entry.value_display and not entry.components):
+            return None
+        value = (entry.value_display, tuple((concept_key(c.concept), str(c.value or c.value_text)) for c in entry.components))
+        exact = len(entry.date) > 10
+        moment = bounds(entry.date)[0].isoformat() if exact else entry.date
+        return (kind, code, moment, value, "" if exact else entry.site, entry.status in ("cancelled",))
+    if isinstance(entry, Medication):
+        if not code or entry.activity != "active" or entry.do_not_perform:
+            return (kind, entry.site, code, entry.date, entry.status, _doses(entry)) if code and entry.date else None
+        return (kind, entry.site, code, "active", _doses(entry))
+    if isinstance(entry, Demographics) or not code:
+        return None
+    content = msgspec.to_builtins(entry)
+    for volatile in ("id", "origins", "flags", "encounter", "concept"):
+        content.pop(volatile, None)
+    return (kind, entry.site, code, msgspec.json.encode(content, order="sorted"))
+
+
+def _doses(entry: Medication) -> tuple[str, ...]:
+    return tuple(d.text.casefold() for d in entry.dosages)
+
+
+def _before_birth(entries: list[AnyEntry]) -> list[AnyEntry]:
+    births = sorted({e.birth_date for e in entries if isinstance(e, Demographics) and e.birth_date})
+    if not births:
+        return entries
+    birth = births[0]
+    return [
+        with_flag(e, Flag(code="before_birth", detail="date"))
+        if e.date and not isinstance(e, Demographics) and surely_before(e.date, birth)
+        else e
+        for e in entries
+    ]
+
+
+def _body_mass(entries: list[AnyEntry]) -> list[AnyEntry]:
+    """BMI = kg / m2 for each weighing on a day without a BMI: with the height of that day, else (adults keep theirs)
+    the last height before it at the same site. Both measurements are cited. WHO definition, one decimal."""
+    weights = _measured(entries, WEIGHT, "kg")
+    heights = _measured(entries, HEIGHT, "cm")
+    if not weights or not heights:
+        return []
+    known = {(e.site, (e.date or "")[:10]) for e in entries if isinstance(e, Observation) and e.concept.code_in(LOINC) == BMI}
+    adult_from = _adulthood(entries)
+    made: list[AnyEntry] = []
+    for (site, day), (weight, kilograms) in weights.items():
+        if (site, day) in known:
+            continue
+        match = heights.get((site, day))
+        if match is None and adult_from and day >= adult_from:
+            earlier = [d for s, d in heights if s == site and adult_from <= d < day]
+            match = heights[(site, max(earlier))] if earlier else None
+        if match is None or not 30 <= match[1] <= 275:
+            continue
+        height, centimetres = match
+        value = round(kilograms / (centimetres / 100) ** 2, 1)
+        target = Coding(system=LOINC, code=BMI, display="Body mass index (BMI)")
+        made.append(
+            Vital(
+                id=entry_id(site, "computed", f"{weight.id}/{height.id}", BMI),
+                origins=tuple(
+                    msgspec.structs.replace(o, method="computed") for e in (weight, height) for o in e.origins
+                ),
+                concept=Concept(
+                    text="Body mass index (computed)",
+                    codings=(target,),
+                    mapping=Mapping(method="standard", confidence=1.0, target=target, table="computed"),
+                ),
+                status="final",
+                effective=weight.date,
+                category="vital-signs",
+                value=Quantity(value=value, unit="kg/m2", code="kg/m2", as_sent=f"{value:g}"),
+                flags=(Flag(code="computed_value", detail="weight / height squared", related=(weight.id, height.id)),),
+            )
+        )
+    return made
+
+
+def _measured(entries: list[AnyEntry], codes: frozenset[str], unit: str) -> dict[tuple[str, str], tuple[Vital, float]]:
+    """(site, day) -> the day's last usable measurement in `unit`."""
+    found: dict[tuple[str, str], tuple[Vital, float]] = {}
+    for entry in sorted(entries, key=lambda e: (sort_key(e.date), e.id)):
+        if not isinstance(entry, Vital) or entry.concept.code_in(LOINC) not in codes or not entry.date:
+            continue
+        value = entry.value
+        if value is None or value.value is None or value.comparator or len(entry.date) < 10:
+            continue
+        if entry.has_flag("entered_in_error", "implausible_value") or entry.status in ("cancelled", "unknown"):
+            continue
+        converted = to_base(value.value, value.code)
+        if converted and converted[1] == unit and converted[0] > 0:
+            found[(entry.site, entry.date[:10])] = (entry, converted[0])
+    return found
+
+
+def _adulthood(entries: list[AnyEntry]) -> str:
+    """The day the person turned 20 (heights are kept from then on); '' when the birth date is not exact."""
+    for entry in entries:
+        if isinstance(entry, Demographics) and entry.birth_date and len(entry.birth_date) == 10:
+            return f"{int(entry.birth_date[:4]) + 20:04d}{entry.birth_date[4:]}"
+    return ""
