@@ -127,6 +127,14 @@ class ContextDocument(Frozen):
     must_include: tuple[str, ...] = Field(default=(), description="Keys every answer must mention.")
 
 
+class BadContextRequest(ValueError):
+    """The request cannot be read; `code` is stable (`invalid_as_of`, `unknown_section`)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
 class BudgetTooSmall(ValueError):
     """The must-include facts alone do not fit."""
 

@@ -1,0 +1,186 @@
+"""Vitals and labs as a date x test table, with trend lines for what lies further back and plain lines for the rest.
+
+Measured elsewhere: such a table is answered from more correctly, with fewer tokens, than a line per result. A table
+full of holes costs more than it gives, so sparse things are printed by date instead.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from context_builder.facts import Candidate
+from context_builder.facts_lines import (
+    TIGHTEST,
+    Level,
+    Printed,
+    Wording,
+    abnormal_mark,
+    day,
+    display_of,
+    observed_value,
+    wording,
+)
+from context_builder.facts_text import clean
+from models.record.entries import Observation
+
+MAX_TRENDS = 8
+_CELL_CHARS = 28
+_MIN_FILL = 0.34
+_STEADY = 0.1
+
+RowKey = tuple[int, str, str]
+
+
+class Pivot(NamedTuple):
+    """The printed lines of a block and the wording of each fact in them."""
+
+    lines: list[str]
+    printed: list[tuple[Candidate, Printed]]
+
+
+class Cell(NamedTuple):
+    """One result, ready for a table."""
+
+    candidate: Candidate
+    row: RowKey
+    day: str
+    printed: Printed
+    mark: str
+
+    @property
+    def cited(self) -> str:
+        """The cell's text with its key."""
+        return f"{self.printed.text} [{self.candidate.key}]"
+
+
+def cell_of(candidate: Candidate, level: Level, order: dict[str, int], how: Wording) -> Cell | None:
+    """The result as a table cell; None when it needs a line of its own (long text, components, negated)."""
+    entry = candidate.entry
+    assert isinstance(entry, Observation)
+    if entry.components and not entry.value_display:
+        return None
+    value, unit = observed_value(entry, level)
+    if len(value) > _CELL_CHARS or entry.has_flag("negated"):
+        return None
+    mark = abnormal_mark(entry)
+    if entry.status in ("preliminary", "registered", "cancelled", "corrected"):
+        mark = f"{mark} {entry.status}".strip()
+    label = candidate.analyte if candidate.analyte and level > 0 else display_of(entry.concept, level)
+    label = label or "Unnamed test"
+    text = f"{value} {mark}".strip()
+    reference = clean(str(entry.reference_ranges[0]), 40) if entry.reference_ranges else ""
+    detail = f"{mark}; reference {reference}".strip("; ") if reference and level == 0 else mark
+    printed = Printed(label, text, text, value, unit, detail, entry.status, False)
+    rank = order.get(candidate.analyte, len(order))
+    return Cell(candidate, (rank, label, unit), day(entry.date, how.calendar), printed, mark)
+
+
+def pivot(
+    candidates: list[Candidate],
+    level: Level,
+    columns: int,
+    order: dict[str, int],
+    trends: frozenset[str],
+    how: Wording,
+) -> Pivot:
+    """Print the selected results of one block."""
+    cells: list[Cell] = []
+    lines: list[str] = []
+    printed: list[tuple[Candidate, Printed]] = []
+    for candidate in candidates:
+        cell = cell_of(candidate, level, order, how)
+        if cell is None:
+            words = wording(candidate, level, how)
+            lines.append(f"- [{candidate.key}] {words.line}")
+            printed.append((candidate, words))
+        else:
+            cells.append(cell)
+            printed.append((candidate, cell.printed))
+    days = _table_days(cells, columns) if level < TIGHTEST else []
+    inside = [c for c in cells if c.day in days]
+    outside = [c for c in cells if c.day not in days]
+    table = _table(inside, days, level) if inside else []
+    trend_lines, outside = _trends(inside, outside, trends) if table else ([], outside)
+    return Pivot([*table, *trend_lines, *_by_date(outside), *lines], printed)
+
+
+def _table_days(cells: list[Cell], columns: int) -> list[str]:
+    """The newest days worth a column, newest first; none when a table would be mostly holes."""
+    per_day: dict[str, set[RowKey]] = defaultdict(set)
+    for cell in cells:
+        if cell.day:
+            per_day[cell.day].add(cell.row)
+    days = sorted((d for d, rows in per_day.items() if len(rows) > 1), reverse=True)[:columns]
+    while len(days) > 1:
+        rows = set().union(*(per_day[d] for d in days))
+        if sum(len(per_day[d]) for d in days) >= _MIN_FILL * len(rows) * len(days):
+            return days
+        days.pop()
+    return []
+
+
+def _table(cells: list[Cell], days: list[str], level: Level) -> list[str]:
+    rows: dict[RowKey, dict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    for cell in cells:
+        rows[cell.row][cell.day].append(cell)
+    ranges = level == 0 and any("reference" in c.printed.detail for c in cells)
+    head = ["Test", "Unit", *(["Reference"] if ranges else []), *days]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for key in sorted(rows):
+        by_day = rows[key]
+        newest = next(by_day[d][0] for d in days if by_day.get(d))
+        reference = newest.printed.detail.partition("reference ")[2]
+        values = ["; ".join(c.cited for c in by_day[d]) if d in by_day else "" for d in days]
+        parts = [key[1], key[2], *([reference] if ranges else []), *values]
+        lines.append("| " + " | ".join(parts) + " |")
+    return lines
+
+
+def _trends(inside: list[Cell], outside: list[Cell], trends: frozenset[str]) -> tuple[list[str], list[Cell]]:
+    """Trend lines for known analytes with at least two older values; returns the cells not printed by them."""
+    older: dict[RowKey, list[Cell]] = defaultdict(list)
+    for cell in outside:
+        if cell.candidate.analyte in trends and cell.day and cell.candidate.entry.value is not None:  # type: ignore[union-attr]
+            older[cell.row].append(cell)
+    latest = {cell.row: cell for cell in reversed(inside)}
+    lines: list[str] = []
+    told: set[str] = set()
+    for row in sorted(older):
+        if len(lines) == MAX_TRENDS or len(older[row]) < 2 or row not in latest:
+            continue
+        past = sorted(older[row], key=lambda c: (c.day, c.candidate.key))
+        points = ", ".join(f"{c.day} {c.cited}" for c in past)
+        unit = f" ({row[2]})" if row[2] else ""
+        newest = latest[row]
+        lines.append(f"- Trend {row[1]}{unit}: {points}; {_direction(past[0], newest)} [{newest.candidate.key}]")
+        told.update(c.candidate.key for c in past)
+    return lines, [c for c in outside if c.candidate.key not in told]
+
+
+def _direction(first: Cell, last: Cell) -> str:
+    """How the latest value stands to the first, in words; our arithmetic, so no new number is printed."""
+    before, after = first.candidate.entry.value, last.candidate.entry.value  # type: ignore[union-attr]
+    if before is None or after is None or before.value is None or after.value is None:
+        return "latest in table"
+    if before.comparator or after.comparator:
+        return "latest in table"
+    if abs(after.value - before.value) <= _STEADY * abs(before.value):
+        return "latest about the same"
+    return "latest higher" if after.value > before.value else "latest lower"
+
+
+def _by_date(cells: list[Cell]) -> list[str]:
+    """One line a day, newest first: `2024-05-01: HbA1c 7.2 % H [L1]; ...`."""
+    per_day: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        per_day[cell.day].append(cell)
+    lines = []
+    for date in sorted(per_day, reverse=True):
+        said = []
+        for cell in sorted(per_day[date], key=lambda c: (c.row, c.candidate.key)):
+            unit = f" {cell.row[2]}" if cell.row[2] else ""
+            mark = f" {cell.mark}" if cell.mark else ""
+            said.append(f"{cell.row[1]} {cell.printed.value}{mark}{unit} [{cell.candidate.key}]")
+        lines.append(f"- {date or 'undated'}: {'; '.join(said)}")
+    return lines
