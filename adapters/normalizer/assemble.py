@@ -62,7 +62,8 @@ def assemble(
         for one in conflict.entry_ids:
             related[one].update(i for i in conflict.entry_ids if i != one)
     marked = [
-        with_flag(e, Flag(code="conflicts_with", related=tuple(sorted(related[e.id])))) if e.id in related else e for e in kept
+        with_flag(e, Flag(code="conflicts_with", related=tuple(sorted(related[e.id])))) if e.id in related else e
+        for e in kept
     ]
     ordered = canonical_order(marked)
     return Chart(
@@ -129,9 +130,7 @@ def _mark_duplicates(entries: list[AnyEntry]) -> list[AnyEntry]:
         if len(members) > 1:
             first, *others = sorted(members, key=_preference)
             copies.update({other.id: first.id for other in others})
-    return [
-        with_flag(e, Flag(code="duplicate_of", related=(copies[e.id],))) if e.id in copies else e for e in entries
-    ]
+    return [with_flag(e, Flag(code="duplicate_of", related=(copies[e.id],))) if e.id in copies else e for e in entries]
 
 
 def _preference(entry: AnyEntry) -> tuple[Any, ...]:
@@ -157,7 +156,10 @@ def _sameness(entry: AnyEntry) -> tuple[Any, ...] | None:
     if isinstance(entry, Observation):
         if not code or not entry.date or (not entry.value_display and not entry.components):
             return None
-        value = (entry.value_display, tuple((concept_key(c.concept), str(c.value or c.value_text)) for c in entry.components))
+        value = (
+            entry.value_display,
+            tuple((concept_key(c.concept), str(c.value or c.value_text)) for c in entry.components),
+        )
         exact = len(entry.date) > 10
         moment = bounds(entry.date)[0].isoformat() if exact else entry.date
         return (kind, code, moment, value, "" if exact else entry.site, entry.status in ("cancelled",))
@@ -197,7 +199,9 @@ def _body_mass(entries: list[AnyEntry]) -> list[AnyEntry]:
     heights = _measured(entries, HEIGHT, "cm")
     if not weights or not heights:
         return []
-    known = {(e.site, (e.date or "")[:10]) for e in entries if isinstance(e, Observation) and e.concept.code_in(LOINC) == BMI}
+    known = {
+        (e.site, (e.date or "")[:10]) for e in entries if isinstance(e, Observation) and e.concept.code_in(LOINC) == BMI
+    }
     adult_from = _adulthood(entries)
     made: list[AnyEntry] = []
     for (site, day), (weight, kilograms) in weights.items():

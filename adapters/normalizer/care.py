@@ -22,13 +22,56 @@ from models.record.dates import bounds, precision
 from models.terminology.clinical import TELEHEALTH_CODES, says_telehealth
 
 _ENCOUNTER = frozenset(
-    "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown in-progress completed".split()
+    [
+        "planned",
+        "arrived",
+        "triaged",
+        "in-progress",
+        "onleave",
+        "finished",
+        "cancelled",
+        "entered-in-error",
+        "unknown",
+        "in-progress",
+        "completed",
+    ]
 )
 _EVENT = frozenset(
-    "preparation in-progress not-done on-hold stopped completed entered-in-error unknown aborted suspended".split()
+    [
+        "preparation",
+        "in-progress",
+        "not-done",
+        "on-hold",
+        "stopped",
+        "completed",
+        "entered-in-error",
+        "unknown",
+        "aborted",
+        "suspended",
+    ]
 )
-_PLAN = frozenset("draft active on-hold revoked completed entered-in-error unknown suspended cancelled proposed".split())
-_CLASS_CODES = {"inpatient": "IMP", "outpatient": "AMB", "ambulatory": "AMB", "emergency": "EMER", "virtual": "VR", "home": "HH"}
+_PLAN = frozenset(
+    [
+        "draft",
+        "active",
+        "on-hold",
+        "revoked",
+        "completed",
+        "entered-in-error",
+        "unknown",
+        "suspended",
+        "cancelled",
+        "proposed",
+    ]
+)
+_CLASS_CODES = {
+    "inpatient": "IMP",
+    "outpatient": "AMB",
+    "ambulatory": "AMB",
+    "emergency": "EMER",
+    "virtual": "VR",
+    "home": "HH",
+}
 
 
 def encounter(source: Source) -> list[Encounter]:
@@ -43,13 +86,19 @@ def encounter(source: Source) -> list[Encounter]:
     hospital = source.obj(item, "hospitalization") or source.obj(item, "admission")
     location = tuple(
         r
-        for r in (named_ref(source, source.obj(x, "location"), source.neighbours.names, "location") for x in source.objs(item, "location"))
+        for r in (
+            named_ref(source, source.obj(x, "location"), source.neighbours.names, "location")
+            for x in source.objs(item, "location")
+        )
         if r
     )
     participants = []
     for part in source.objs(item, "participant"):
         person = named_ref(
-            source, source.obj(part, "individual") or source.obj(part, "actor"), source.neighbours.names, words_of(source, part, "type", source.rules)
+            source,
+            source.obj(part, "individual") or source.obj(part, "actor"),
+            source.neighbours.names,
+            words_of(source, part, "type", source.rules),
         )
         if person:
             participants.append(person)
@@ -72,7 +121,9 @@ def encounter(source: Source) -> list[Encounter]:
             disposition=words_of(source, hospital, "dischargeDisposition", source.rules),
             participants=tuple(participants),
             location=location,
-            service_provider=named_ref(source, source.obj(item, "serviceProvider"), source.neighbours.names, "service provider"),
+            service_provider=named_ref(
+                source, source.obj(item, "serviceProvider"), source.neighbours.names, "service provider"
+            ),
             notes=notes_of(source, item),
             flags=tuple(source.flags),
         )
@@ -83,7 +134,11 @@ def _class(source: Source) -> str:
     raw = source.resource.get("class")
     if isinstance(raw, str):  # DSTU2: a plain code
         return _CLASS_CODES.get(raw.strip().lower(), raw.strip())
-    holder = source.obj(source.resource, "class") if not isinstance(raw, list) else next(iter(source.objs(source.resource, "class")), {})
+    holder = (
+        source.obj(source.resource, "class")
+        if not isinstance(raw, list)
+        else next(iter(source.objs(source.resource, "class")), {})
+    )
     code = source.text(holder, "code") or code_of(source, {"c": holder}, "c", source.rules).upper()
     return _CLASS_CODES.get(code.lower(), code)
 
@@ -197,7 +252,11 @@ def _performed(source: Source) -> tuple[str | None, str | None, str]:
             return None, None, source.text(item, f"{stem}String")
         if f"{stem}Age" in item:
             age = source.obj(item, f"{stem}Age")
-            return None, None, f"age {source.text(age, 'value') if isinstance(age.get('value'), str) else age.get('value', '?')}"
+            return (
+                None,
+                None,
+                f"age {source.text(age, 'value') if isinstance(age.get('value'), str) else age.get('value', '?')}",
+            )
     return None, None, ""
 
 
@@ -217,7 +276,11 @@ def care_plan(source: Source) -> list[CarePlan]:
     status = source.status(_PLAN)
     categories = concepts_of(source, item, "category", source.rules, ("http://snomed.info/sct",))
     title = source.text(item, "title")
-    specific = [c for c in categories if c.display and c.display.lower() not in ("assess-plan", "assessment and plan of treatment")]
+    specific = [
+        c
+        for c in categories
+        if c.display and c.display.lower() not in ("assess-plan", "assessment and plan of treatment")
+    ]
     concept = next(iter(specific), next(iter(categories), Concept(text=title)))
     start, end = source.period(item, "period")
     activities = tuple(a for a in (_activity(source, x) for x in source.objs(item, "activity")) if a)

@@ -10,6 +10,7 @@ from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import NormalizationRules
 from models.record import Coding, Concept, Mapping
 from models.terminology.systems import (
+    CPT,
     CVX,
     HCPCS,
     ICD9CM,
@@ -19,7 +20,6 @@ from models.terminology.systems import (
     NDC,
     RXNORM,
     SNOMED,
-    CPT,
     canonical_system,
     is_standard,
 )
@@ -36,7 +36,13 @@ _HL7 = ("http://terminology.hl7.org/", "http://hl7.org/", "http://unitsofmeasure
 
 
 def concept_of(
-    reader: Reader, holder: Json, key: str, rules: NormalizationRules, prefer: tuple[str, ...] = (), *, flags: bool = False
+    reader: Reader,
+    holder: Json,
+    key: str,
+    rules: NormalizationRules,
+    prefer: tuple[str, ...] = (),
+    *,
+    flags: bool = False,
 ) -> Concept:
     """Read `holder[key]` as a Concept. With `flags`, remark on missing, local and unmapped codes (main codes only)."""
     raw = holder.get(key)
@@ -51,7 +57,9 @@ def concept_of(
     return concept
 
 
-def concepts_of(reader: Reader, holder: Json, key: str, rules: NormalizationRules, prefer: tuple[str, ...] = ()) -> tuple[Concept, ...]:
+def concepts_of(
+    reader: Reader, holder: Json, key: str, rules: NormalizationRules, prefer: tuple[str, ...] = ()
+) -> tuple[Concept, ...]:
     """Read `holder[key]` as a list of Concepts; empty ones are left out."""
     found = (_concept(reader, item, rules, prefer) for item in reader.objs(holder, key))
     return tuple(c for c in found if c)
@@ -120,7 +128,9 @@ def _unmapped(text: str) -> Mapping:
     return Mapping(method="unmapped", confidence=0.0, source_text=text)
 
 
-def _mapping(codings: tuple[Coding, ...], text: str, rules: NormalizationRules, prefer: tuple[str, ...]) -> Mapping | None:
+def _mapping(
+    codings: tuple[Coding, ...], text: str, rules: NormalizationRules, prefer: tuple[str, ...]
+) -> Mapping | None:
     """The preferred standard coding; among equals the one the clinician selected; else the profile's table."""
     best: Coding | None = None
     rank = (len(prefer) + 1, True)

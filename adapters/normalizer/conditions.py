@@ -25,7 +25,9 @@ def problem(source: Source) -> list[Problem]:
     _verified(source, verification)
     onset, onset_text = _when(source, "onset")
     abatement, abatement_text = _when(source, "abatement")
-    recorded = source.date(item, "recordedDate") or source.date(item, "dateRecorded") or source.date(item, "assertedDate")
+    recorded = (
+        source.date(item, "recordedDate") or source.date(item, "dateRecorded") or source.date(item, "assertedDate")
+    )
     if onset is None and not onset_text and recorded is None:
         source.flag("missing_onset", "onset[x], recordedDate")
     if onset:
@@ -70,8 +72,11 @@ def allergy(source: Source) -> list[Allergy]:
     concept = source.concept("code", PREFER_ALLERGEN, main="code" in item)
     reactions = tuple(_reaction(source, r) for r in source.objs(item, "reaction"))
     if not concept:
-        substances = [concepts_of(source, {"s": [r["substance"]]}, "s", source.rules, PREFER_ALLERGEN)
-                      for r in source.objs(item, "reaction") if isinstance(r.get("substance"), dict)]
+        substances = [
+            concepts_of(source, {"s": [r["substance"]]}, "s", source.rules, PREFER_ALLERGEN)
+            for r in source.objs(item, "reaction")
+            if isinstance(r.get("substance"), dict)
+        ]
         concept = next((s[0] for s in substances if s), concept)
         if not concept and "code" not in item:
             source.flag("missing_code", "code")
@@ -96,7 +101,9 @@ def allergy(source: Source) -> list[Allergy]:
             activity_reason=reason,
             clinical_status=clinical,
             verification_status=verification,
-            type=source.text(item, "type") if isinstance(item.get("type"), str) else code_of(source, item, "type", source.rules),
+            type=source.text(item, "type")
+            if isinstance(item.get("type"), str)
+            else code_of(source, item, "type", source.rules),
             categories=source.texts(item, "category"),
             criticality=source.text(item, "criticality"),
             reactions=reactions,

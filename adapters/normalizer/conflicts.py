@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from models.record import Allergy, AnyEntry, Conflict, ConflictKind, Demographics, Medication, Observation, Problem
+from models.record import (
+    Allergy,
+    AnyEntry,
+    Conflict,
+    ConflictKind,
+    Demographics,
+    Entry,
+    Medication,
+    Observation,
+    Problem,
+)
 from models.record.dates import bounds, precision, sort_key
 from models.terminology.systems import RXNORM
 
@@ -27,7 +37,7 @@ def find_conflicts(entries: Sequence[AnyEntry]) -> tuple[Conflict, ...]:
     return tuple(sorted(set(found), key=lambda c: (c.kind, c.entry_ids))[:_MOST])
 
 
-def _conflict(kind: ConflictKind, members: Sequence[AnyEntry], detail: str) -> Conflict:
+def _conflict(kind: ConflictKind, members: Sequence[Entry], detail: str) -> Conflict:
     return Conflict(kind=kind, entry_ids=tuple(sorted(e.id for e in members)), detail=detail)
 
 
@@ -46,7 +56,18 @@ def _ingredient(entry: Medication) -> str:
         if any(c.isdigit() for c in word):
             break
         words.append(word)
-    salts = {"hydrochloride", "hcl", "sodium", "besylate", "tartrate", "succinate", "calcium", "potassium", "oral", "tablet"}
+    salts = {
+        "hydrochloride",
+        "hcl",
+        "sodium",
+        "besylate",
+        "tartrate",
+        "succinate",
+        "calcium",
+        "potassium",
+        "oral",
+        "tablet",
+    }
     return " ".join(w for w in words if w not in salts)
 
 
@@ -69,14 +90,23 @@ def _activity(entries: Sequence[Medication] | Sequence[Problem], what: str) -> l
         latest: dict[str, Medication | Problem] = {}
         for entry in sorted(members, key=lambda e: (sort_key(e.date), e.activity == "active", e.id)):
             known = latest.get(entry.site)
-            if known is None or known.activity != "active" or entry.activity == "active" or isinstance(entry, Medication):
+            if (
+                known is None
+                or known.activity != "active"
+                or entry.activity == "active"
+                or isinstance(entry, Medication)
+            ):
                 latest[entry.site] = entry
         said = {e.activity for e in latest.values()}
         if "active" in said and "historical" in said:
             sides = [e for e in latest.values() if e.activity in ("active", "historical")]
             active = sorted(e.site for e in sides if e.activity == "active")
             over = sorted(e.site for e in sides if e.activity == "historical")
-            found.append(_conflict("active_vs_stopped", sides, f"{what} is active at {', '.join(active)}, over at {', '.join(over)}"))
+            found.append(
+                _conflict(
+                    "active_vs_stopped", sides, f"{what} is active at {', '.join(active)}, over at {', '.join(over)}"
+                )
+            )
     return found
 
 
@@ -121,7 +151,9 @@ def _values(entries: Sequence[Observation]) -> list[Conflict]:
     found = []
     for members in groups.values():
         if len({e.site for e in members}) > 1 and len({e.value.value for e in members if e.value}) > 1:
-            found.append(_conflict("different_values", members, "the same measurement at the same time has different values"))
+            found.append(
+                _conflict("different_values", members, "the same measurement at the same time has different values")
+            )
     return found
 
 
@@ -135,5 +167,7 @@ def _people(entries: Sequence[Demographics]) -> list[Conflict]:
         found.append(_conflict("demographics", [e for e in entries if e.gender], "administrative gender differs"))
     deaths = {bool(e.deceased) for e in entries if e.deceased is not None}
     if len(deaths) > 1:
-        found.append(_conflict("demographics", [e for e in entries if e.deceased is not None], "one source says deceased"))
+        found.append(
+            _conflict("demographics", [e for e in entries if e.deceased is not None], "one source says deceased")
+        )
     return [c for c in found if len(c.entry_ids) > 1]

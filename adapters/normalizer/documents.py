@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import logging
 import re
 
 import lxml.etree
@@ -20,8 +21,10 @@ from adapters.normalizer.base import Source
 from adapters.normalizer.codes import PREFER_DOCUMENT, PREFER_OBSERVATION, PREFER_PROBLEM, concepts_of, words_of
 from adapters.normalizer.read import Json
 from adapters.normalizer.values import named_ref, named_refs, notes_of, ref_of, reference_key
-from models.record import Attachment, Concept, Note, NamedRef, Report
+from models.record import Attachment, Concept, NamedRef, Note, Report
 from models.record.entries import ReportForm
+
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it logs the objects of a damaged file: patients' text
 
 MOST_CONTENT = 20_000_000
 """Bytes of one attachment we are willing to read."""
@@ -29,9 +32,21 @@ MOST_TEXT = 1_000_000
 """Code points of readable text kept from one attachment."""
 MOST_PAGES = 500
 _REPORT = frozenset(
-    "registered partial preliminary modified final amended corrected appended cancelled entered-in-error unknown".split()
+    [
+        "registered",
+        "partial",
+        "preliminary",
+        "modified",
+        "final",
+        "amended",
+        "corrected",
+        "appended",
+        "cancelled",
+        "entered-in-error",
+        "unknown",
+    ]
 )
-_DOCUMENT = frozenset("current superseded entered-in-error".split())
+_DOCUMENT = frozenset(["current", "superseded", "entered-in-error"])
 _BLANKS = re.compile(r"[ \t\u00a0]+")
 _LINES = re.compile(r"\n{3,}")
 
@@ -48,9 +63,14 @@ def report(source: Source) -> list[Report]:
     if not narrative and not results and "text" in item:
         text = html_text(source.text(source.obj(item, "text"), "div"))
         if text:
-            attachments = (*attachments, Attachment(content_type="text/html", text=text, readable=True, path="text.div"))
+            attachments = (
+                *attachments,
+                Attachment(content_type="text/html", text=text, readable=True, path="text.div"),
+            )
             narrative = True
-    form: ReportForm = "both" if narrative and results else "narrative" if narrative else "structured" if results else "empty"
+    form: ReportForm = (
+        "both" if narrative and results else "narrative" if narrative else "structured" if results else "empty"
+    )
     effective = source.date(item, "effectiveDateTime")
     if effective is None and "effectivePeriod" in item:
         start, end = source.period(item, "effectivePeriod")
@@ -95,9 +115,15 @@ def note(source: Source) -> list[Note]:
     if not attachments:
         source.flag("unreadable_content", "content: none")
     _unreadable(source, attachments)
-    context = next(iter(source.objs(item, "context")), {}) if isinstance(item.get("context"), list) else source.obj(item, "context")
+    context = (
+        next(iter(source.objs(item, "context")), {})
+        if isinstance(item.get("context"), list)
+        else source.obj(item, "context")
+    )
     start, end = source.period(context, "period")
-    encounter = ref_of(source, next(iter(source.objs(context, "encounter")), {}) and {"e": source.objs(context, "encounter")[0]}, "e")
+    encounter = ref_of(
+        source, next(iter(source.objs(context, "encounter")), {}) and {"e": source.objs(context, "encounter")[0]}, "e"
+    )
     authored = source.date(item, "date") or source.date(item, "indexed") or source.date(item, "created")
     if authored is None and start is None:
         source.flag("missing_date", "date")
@@ -173,7 +199,9 @@ def read_content(data: bytes, content_type: str) -> tuple[str, str]:
     if data[:5] == b"%PDF-" or kind == "application/pdf":
         return _pdf_text(data)
     charset = parameters.partition("charset=")[2].split(";")[0].strip(" \"'") if "charset=" in parameters else ""
-    if kind in ("text/html", "application/xhtml+xml") or data[:200].lstrip().lower().startswith((b"<!doctype html", b"<html", b"<div")):
+    if kind in ("text/html", "application/xhtml+xml") or data[:200].lstrip().lower().startswith(
+        (b"<!doctype html", b"<html", b"<div")
+    ):
         text = html_text(_decode(data, charset))
         return (text[:MOST_TEXT], "") if text else ("", "no text")
     if kind == "text/plain" or (not kind and _looks_like_text(data)):
@@ -238,7 +266,16 @@ def _pdf_text(data: bytes) -> tuple[str, str]:
             size += len(text)
             if size > MOST_TEXT:
                 break
-    except (pypdf.errors.PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError):
+    except (
+        pypdf.errors.PyPdfError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+        OverflowError,
+    ):
         # pypdf lets the errors of a damaged file's objects through as they come
         return "", "damaged PDF"
     joined = "\n\n".join(pages).strip()
@@ -260,9 +297,9 @@ def _performers(source: Source) -> tuple[NamedRef, ...]:
         return (made,) if made else ()
     found = []
     for part in source.objs(source.resource, "performer"):
-        made = named_ref(source, source.obj(part, "actor") if "actor" in part else part, source.neighbours.names, "performer")
+        made = named_ref(
+            source, source.obj(part, "actor") if "actor" in part else part, source.neighbours.names, "performer"
+        )
         if made:
             found.append(made)
     return tuple(found)
-
-

@@ -31,7 +31,9 @@ class _Items:
         self.resources: list[RawResource] = []
         self.rejected: list[Rejected] = []
 
-    def reject(self, reason: RejectReason, where: str, content: bytes, detail: str = "", item: Json | None = None) -> None:
+    def reject(
+        self, reason: RejectReason, where: str, content: bytes, detail: str = "", item: Json | None = None
+    ) -> None:
         """Put one thing into quarantine."""
         kind, found = (item or {}).get("resourceType"), (item or {}).get("id")
         self.rejected.append(
@@ -92,7 +94,9 @@ class _Items:
         if entries is None:
             return
         if not isinstance(entries, list) or depth > MOST_NESTED:
-            self.reject("not_a_resource" if depth <= MOST_NESTED else "too_deep", f"{where}#entry", _dump(bundle), "entry")
+            self.reject(
+                "not_a_resource" if depth <= MOST_NESTED else "too_deep", f"{where}#entry", _dump(bundle), "entry"
+            )
             return
         for index, entry in enumerate(entries):
             place = f"{where}#entry[{index}]"
@@ -115,7 +119,9 @@ def parse_file(
     if data[:2] == b"\x1f\x8b":
         unpacked = _gunzip(data)
         if unpacked is None:
-            items.reject("too_large" if _is_gzip(data) else "not_json", name, data, "gzip: cut off, damaged or too large")
+            items.reject(
+                "too_large" if _is_gzip(data) else "not_json", name, data, "gzip: cut off, damaged or too large"
+            )
             return items.resources, items.rejected
         data = unpacked
     data = _utf8(data)
@@ -185,7 +191,7 @@ def _where(error: orjson.JSONDecodeError) -> str:
 
 
 def _id_from(full_url: str, kind: str) -> str:
-    if full_url.startswith("urn:uuid:") or full_url.startswith("urn:oid:"):
+    if full_url.startswith(("urn:uuid:", "urn:oid:")):
         return full_url.split(":", 2)[2]
     parts = full_url.rstrip("/").split("/")
     return parts[-1] if len(parts) >= 2 and parts[-2] == kind else ""

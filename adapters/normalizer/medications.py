@@ -13,7 +13,19 @@ from models.record.dates import bounds
 from models.terminology.clinical import asserts_none
 
 _STATUSES = frozenset(
-    "active on-hold cancelled completed entered-in-error stopped draft unknown intended not-taken recorded".split()
+    [
+        "active",
+        "on-hold",
+        "cancelled",
+        "completed",
+        "entered-in-error",
+        "stopped",
+        "draft",
+        "unknown",
+        "intended",
+        "not-taken",
+        "recorded",
+    ]
 )
 _OVER = frozenset({"stopped", "completed", "cancelled", "entered-in-error", "not-taken"})
 
@@ -41,7 +53,9 @@ def medication(source: Source) -> list[Medication]:
     return [
         Medication(
             id=source.id(),
-            origins=source.origins(method="patient_reported" if source.boolean(item, "reportedBoolean") else "structured"),
+            origins=source.origins(
+                method="patient_reported" if source.boolean(item, "reportedBoolean") else "structured"
+            ),
             concept=concept,
             status=status,
             activity=activity,
@@ -55,7 +69,10 @@ def medication(source: Source) -> list[Medication]:
             dosages=dosages,
             reason=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM),
             requester=named_ref(
-                source, source.obj(item, "requester") or source.obj(item, "prescriber"), source.neighbours.names, "requester"
+                source,
+                source.obj(item, "requester") or source.obj(item, "prescriber"),
+                source.neighbours.names,
+                "requester",
             ),
             refills=int(refills) if refills is not None and 0 <= refills < 1000 else None,
             quantity=quantity_of(source, dispense, "quantity"),
@@ -190,7 +207,9 @@ def _days(source: Source, duration: Json) -> float | None:
     if value is None:
         return None
     unit = (source.text(duration, "code") or source.text(duration, "unit") or "d").lower()
-    factor = {"d": 1, "day": 1, "days": 1, "wk": 7, "week": 7, "weeks": 7, "mo": 30, "month": 30, "months": 30}.get(unit)
+    factor = {"d": 1, "day": 1, "days": 1, "wk": 7, "week": 7, "weeks": 7, "mo": 30, "month": 30, "months": 30}.get(
+        unit
+    )
     return value * factor if factor else None
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal
-
-import base64
-import binascii
 
 import msgspec
 import orjson
@@ -42,10 +41,33 @@ READERS: dict[str, Callable[[Source], Sequence[Any]]] = {
 """Resource type -> reader. Types of DSTU2 read into the same entries."""
 
 NAMED = frozenset(
-    "Practitioner PractitionerRole Organization Location HealthcareService RelatedPerson CareTeam Patient Condition Procedure".split()
+    [
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "HealthcareService",
+        "RelatedPerson",
+        "CareTeam",
+        "Patient",
+        "Condition",
+        "Procedure",
+    ]
 )
 SUPPORT = frozenset(
-    "Practitioner PractitionerRole Organization Location HealthcareService RelatedPerson CareTeam Medication Binary Provenance Goal".split()
+    [
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "HealthcareService",
+        "RelatedPerson",
+        "CareTeam",
+        "Medication",
+        "Binary",
+        "Provenance",
+        "Goal",
+    ]
 )
 MOST_DEPTH = 64
 """Nesting levels of a resource we are willing to read (FHIR's own deepest are under 20)."""
@@ -162,10 +184,10 @@ def _depth(resource: Any) -> int:
     return deepest
 
 
-def _read(reader: Callable[[Source], Sequence[Any]], source: Source) -> Sequence[Any] | str:
+def _read(reader: Callable[[Source], Sequence[Any]], source: Source) -> list[Any] | str:
     """The entries, or why there are none. The accessors tolerate every shape; this is the net under them."""
     try:
-        return reader(source)
+        return list(reader(source))
     except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError, RecursionError) as error:
         return f"{type(error).__name__} in {source.raw.resource_type}"
 
@@ -274,7 +296,10 @@ def _provenance(found: Neighbours, resource: Json, name: str) -> None:
 
 
 def _ledger(
-    resources: Iterable[RawResource], dispositions: dict[str, Disposition], rejected: list[Rejected], missing: list[Missing]
+    resources: Iterable[RawResource],
+    dispositions: dict[str, Disposition],
+    rejected: list[Rejected],
+    missing: list[Missing],
 ) -> Ledger:
     by_type: dict[str, Counter[str]] = defaultdict(Counter)
     for raw in resources:
@@ -288,7 +313,9 @@ def _ledger(
     for kind, numbers in sorted(by_type.items()):
         row = {name: numbers[name] for name in ("stored", "quarantined", "reported_missing")}
         rows[kind] = {"offered": sum(row.values()), **row}
-    total = {name: sum(r[name] for r in rows.values()) for name in ("offered", "stored", "quarantined", "reported_missing")}
+    total = {
+        name: sum(r[name] for r in rows.values()) for name in ("offered", "stored", "quarantined", "reported_missing")
+    }
     return Ledger(by_type=rows, **total)
 
 

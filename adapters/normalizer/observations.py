@@ -34,7 +34,9 @@ from models.terminology.clinical import (
 from models.terminology.systems import LOINC
 from models.terminology.units import to_base
 
-_STATUSES = frozenset("registered preliminary final amended corrected cancelled entered-in-error unknown".split())
+_STATUSES = frozenset(
+    ["registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown"]
+)
 _CLASS: dict[str, type[Observation]] = {
     "vitals": Vital,
     "labs": Result,
@@ -95,7 +97,9 @@ def _shared(source: Source, category: str) -> dict[str, Any]:
         "category": category,
         "interpretation": _interpretation(source, item),
         "reference_ranges": ranges_of(source, item) if "referenceRange" in item else (),
-        "performer": named_refs(source, item, "performer", source.neighbours.names, "performer") if "performer" in item else (),
+        "performer": named_refs(source, item, "performer", source.neighbours.names, "performer")
+        if "performer" in item
+        else (),
         "specimen": _reference_words(source, "specimen"),
         "method": concept_of(source, item, "method", source.rules).display if "method" in item else "",
         "body_site": concept_of(source, item, "bodySite", source.rules).display if "bodySite" in item else "",
@@ -179,13 +183,17 @@ def _pressures(source: Source, panel: Concept, components: list[Json], shared: d
             fields["absent_reason"] = reason
         if not any(value.values()):
             source.flag("missing_value", reason or "component.value[x]")
-        fields["reference_ranges"] = (ranges_of(source, item) if "referenceRange" in item else ()) or shared["reference_ranges"]
+        fields["reference_ranges"] = (ranges_of(source, item) if "referenceRange" in item else ()) or shared[
+            "reference_ranges"
+        ]
         fields["interpretation"] = _interpretation(source, item) or shared["interpretation"]
         fields["abnormal"] = _abnormal(fields["interpretation"], fields.get("value"), fields["reference_ranges"])
         _check(source, concept.code_in(LOINC) or "", fields.get("value"))
         path = f"component[{index}]"
         made.append(
-            Vital(id=source.id(path), origins=source.origins(path), concept=concept, flags=tuple(source.flags), **fields)
+            Vital(
+                id=source.id(path), origins=source.origins(path), concept=concept, flags=tuple(source.flags), **fields
+            )
         )
     return made
 
@@ -202,7 +210,9 @@ def _section(source: Source, loinc: str, concept: Concept) -> tuple[str, str]:
         source.tolerated("category")
     found = ""
     for item in source.objs(source.resource, "category") if raw is not None else []:
-        codes = [source.text(c, "code").lower() for c in source.objs(item, "coding")] + [source.text(item, "text").lower()]
+        codes = [source.text(c, "code").lower() for c in source.objs(item, "coding")] + [
+            source.text(item, "text").lower()
+        ]
         for code in codes:
             section = source.rules.category_hints.get(code) or CATEGORY_SECTION.get(code)
             if section:
@@ -235,7 +245,15 @@ def _interpretation(source: Source, item: Json) -> str:
     return ""
 
 
-_WORDS = {"high": True, "low": True, "abnormal": True, "critical": True, "normal": False, "negative": False, "positive": True}
+_WORDS = {
+    "high": True,
+    "low": True,
+    "abnormal": True,
+    "critical": True,
+    "normal": False,
+    "negative": False,
+    "positive": True,
+}
 
 
 def _abnormal(interpretation: str, value: Quantity | None, ranges: tuple[ReferenceRange, ...]) -> bool | None:
@@ -259,7 +277,9 @@ def _abnormal(interpretation: str, value: Quantity | None, ranges: tuple[Referen
         return True
     if high is not None and high.value is not None and value.value > high.value:
         return True
-    return False if (low is not None and low.value is not None) or (high is not None and high.value is not None) else None
+    return (
+        False if (low is not None and low.value is not None) or (high is not None and high.value is not None) else None
+    )
 
 
 def _check(source: Source, loinc: str, value: Quantity | None) -> None:

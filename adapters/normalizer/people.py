@@ -40,7 +40,9 @@ def demographics(source: Source) -> list[Demographics]:
             identifiers=tuple(i for i in (_identifier(source, x) for x in source.objs(item, "identifier")) if i.value),
             addresses=tuple(_address(source, x) for x in source.objs(item, "address")),
             telecom=_telecom(source, item),
-            general_practitioners=named_refs(source, item, "generalPractitioner", source.neighbours.names, "general practitioner"),
+            general_practitioners=named_refs(
+                source, item, "generalPractitioner", source.neighbours.names, "general practitioner"
+            ),
             active=source.boolean(item, "active"),
             flags=tuple(source.flags),
         )
@@ -50,7 +52,9 @@ def demographics(source: Source) -> list[Demographics]:
 def person_name(reader: Reader, item: Json) -> PersonName | None:
     """A HumanName; None when it holds nothing. DSTU2 sends a list of family names."""
     family = item.get("family")
-    words = " ".join(f for f in family if isinstance(f, str)) if isinstance(family, list) else reader.text(item, "family")
+    words = (
+        " ".join(f for f in family if isinstance(f, str)) if isinstance(family, list) else reader.text(item, "family")
+    )
     name = PersonName(
         family=words,
         given=reader.texts(item, "given"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.normalizer.read import Json, Reader
 from models.record import NamedRef, Quantity, ReferenceRange
-from models.terminology.systems import canonical_system, UCUM
+from models.terminology.systems import UCUM, canonical_system
 from models.terminology.units import ucum_code
 
 _COMPARATORS = ("<", "<=", ">=", ">", "ad")

@@ -128,10 +128,17 @@ IPS_ABSENT = {
 
 _NEGATIVE_TEXT = {
     "allergies": re.compile(
-        r"^\W*(nk(d?a|fa)|no (known |current )?((drug|medication|food|environmental|latex) )?allerg(y|ies)( known| on file)?)\W*$", re.I
+        r"^\W*(nk(d?a|fa)|no (known |current )?((drug|medication|food|environmental|latex) )?"
+        r"allerg(y|ies)( known| on file)?)\W*$",
+        re.I,
     ),
-    "problems": re.compile(r"^\W*no (known|current|active) (problems?|conditions?|diagnos[ei]s)( or disability)?\W*$", re.I),
-    "medications": re.compile(r"^\W*(no (known|current) (medications?|drugs?)|not on any medications?|patient not on self-medications?)\W*$", re.I),
+    "problems": re.compile(
+        r"^\W*no (known|current|active) (problems?|conditions?|diagnos[ei]s)( or disability)?\W*$", re.I
+    ),
+    "medications": re.compile(
+        r"^\W*(no (known|current) (medications?|drugs?)|not on any medications?|patient not on self-medications?)\W*$",
+        re.I,
+    ),
 }
 
 
@@ -180,7 +187,11 @@ PLAUSIBLE: dict[str, tuple[str, float, float]] = {
     "98979-8": ("mL/min/{1.73_m2}", 0, 250),
 }
 
-_TELEHEALTH = re.compile(r"\b(tele-?(health|medicine|phone|visit|consult\w*)|video (visit|consult\w*)|virtual|e-?visit|phone (call|visit))\b", re.I)
+_TELEHEALTH = re.compile(
+    r"\b(tele-?(health|medicine|phone|visit|consult\w*)|video (visit|consult\w*)"
+    r"|virtual|e-?visit|phone (call|visit))\b",
+    re.I,
+)
 TELEHEALTH_CODES = frozenset({"VR", "448337001", "185317003", "11797002", "386472008"})
 
 
