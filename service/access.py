@@ -63,7 +63,7 @@ ROUTES: dict[str, frozenset[Role]] = {
 UNAUDITED = frozenset(
     {"GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /login", "GET /static/{name}"}
 )
-"""Open routes that tell nothing about anybody. Every other request leaves exactly one audit row, refused ones included."""
+"""Open routes that tell nothing about anybody. Every other request leaves one audit row, refused ones included."""
 
 
 def allowed(route: str, role: str) -> bool:

@@ -72,7 +72,7 @@ class BodyCap:
 
 
 class Account:
-    """Audits and logs each request once, before its first byte leaves; an access that cannot be audited is not given."""
+    """Audits and logs each request once, before its first byte leaves. What cannot be audited is not answered."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app = app

@@ -60,7 +60,7 @@ def freshness(patient_id: str, caller: Caller, services: Use) -> Freshness:
 def chart(
     patient_id: str, caller: Caller, services: Use, section: Annotated[list[Section] | None, Query()] = None
 ) -> Response:
-    """The record: entries with origin, mapping and flags; coverage; conflicts; ledger. `section` narrows the entries."""
+    """The record: entries with origin, mapping, flags; coverage; conflicts; ledger. `section` narrows the entries."""
     found = services.chart(caller.tenant, patient_id)
     if section:
         found = msgspec.structs.replace(found, entries=tuple(e for e in found.entries if e.section in section))

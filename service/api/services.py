@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 
 from context_builder import build_context, summarize
-from context_builder.document import BudgetTooSmall, ContextDocument, ContextRequest, Summary
-from models.record import Chart, Coverage, RawResource
+from context_builder.document import BadContextRequest, BudgetTooSmall, ContextDocument, ContextRequest, Summary
+from models.record import Chart, RawResource
 from service.api.problems import Problem
+from service.api.schemas import Freshness, FreshnessLine, RegisterBody, RunState, SearchBody
 from service.api.session import Sessions
 from service.settings import Settings
 from service.store import Store
 
 log = structlog.get_logger("chartbrief.api")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,34 @@ class Runtime(Protocol):
         """Discover and authorize at a site; says what it supports and refuses."""
 
 
-@dataclass
-class Services:
-    """Everything a route may call. Raises Problem and nothing else that a caller could cause."""
+class Reading:
+    """Charts, and what is made of them."""
 
-    settings: Settings
-    store: Store | None
-    runtime: Runtime | None
+    def context(self, tenant: str, patient_id: str, request: ContextRequest) -> tuple[Chart, ContextDocument]:
+        """The chart and its context."""
+        chart = self.chart(tenant, patient_id)
+        return chart, self._document(chart, request)
+
+    def summary(
+        self, tenant: str, patient_id: str, request: ContextRequest
+    ) -> tuple[Chart, ContextDocument, Summary]:
+        """The chart, its context and the deterministic summary of that."""
+        chart, document = self.context(tenant, patient_id, request)
+        return chart, document, summarize(document, chart=chart)
+
+    def chart(self, tenant: str, patient_id: str) -> Chart:
+        """The chart of a patient."""
+        raise Problem("unknown_patient")
+
+    @staticmethod
+    def _document(chart: Chart, request: ContextRequest) -> ContextDocument:
+        if request.purpose == "question" and not request.question:
+            raise Problem("question_required")
+        try:
+            return build_context(chart, request)
+        except BudgetTooSmall as error:
+            raise Problem(
+                "budget_too_small", budget_tokens=error.budget_tokens, needed_tokens=error.needed_tokens
+            ) from None
+        except BadContextRequest as error:
+            raise Problem("invalid_request", reason=error.code) from None

@@ -13,7 +13,15 @@ import msgspec
 
 from adapters.normalizer import Normalized, assemble, coverage_from_entries, parse_file
 from adapters.normalizer import normalize as normalize_resources
-from models.record import AnyEntry, Chart, Demographics, RawResource, Rejected, RejectReason
+from models.record import (
+    RESOURCE_TYPE_OF_SECTION,
+    AnyEntry,
+    Chart,
+    Demographics,
+    RawResource,
+    Rejected,
+    RejectReason,
+)
 from models.record.dates import is_partial_date, precision
 from service.cli.output import CommandError
 
@@ -21,19 +29,9 @@ TENANT, SITE = "local", "file"
 UNNAMED = "unknown"
 """Patient id for files in which no resource says whose it is."""
 SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz")
-SHARED_TYPES = frozenset(
-    {
-        "Medication",
-        "Practitioner",
-        "PractitionerRole",
-        "Organization",
-        "Location",
-        "HealthcareService",
-        "Endpoint",
-        "Device",
-    }
-)
-"""Types that describe no patient: every patient's resources may refer to them."""
+PATIENTS_TYPES = frozenset(RESOURCE_TYPE_OF_SECTION.values()) | {"MedicationStatement", "MedicationOrder"}
+"""Types whose resources are somebody's even where they do not say whose; all others may be shared by every patient
+(practitioners, medications, provenance, ...)."""
 
 
 class _Reference(msgspec.Struct):
@@ -107,7 +105,7 @@ class Loaded:
             owner = self.owner(resource)
             if owner:
                 owned.setdefault(owner, []).append(resource)
-            elif resource.resource_type not in SHARED_TYPES:
+            elif resource.resource_type in PATIENTS_TYPES:
                 unowned.append(resource)
         if unowned:
             only = next(iter(owned)) if len(owned) == 1 else UNNAMED
@@ -116,7 +114,7 @@ class Loaded:
 
     def shared(self) -> list[RawResource]:
         """Resources that belong to no patient (practitioners, medications, ...)."""
-        return [r for r in self.resources if r.resource_type in SHARED_TYPES and not self.owner(r)]
+        return [r for r in self.resources if r.resource_type not in PATIENTS_TYPES and not self.owner(r)]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from service.cli import file_commands, key_commands, record_commands, service_commands, site_commands
 from service.cli.output import INTERRUPTED, USAGE, CommandError, emit_error, wants_json
@@ -49,14 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     except CommandError as error:
         emit_error(error, as_json)
         return error.exit_code
-    except typer.exceptions.ClickException as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            error.show()
-            return USAGE
-        context = getattr(error, "ctx", None)
-        hint = {"try": f"{context.command_path} --help"} if context else {}
-        emit_error(CommandError("usage", error.format_message(), **hint), as_json)
-        return USAGE
+    except TyperException as error:
+        return _usage(error, as_json)
     except (KeyboardInterrupt, typer.Abort):
         emit_error(CommandError("interrupted", "interrupted"), as_json)
         return INTERRUPTED
@@ -64,6 +59,17 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return result if isinstance(result, int) else 0
+
+
+def _usage(error: TyperException, as_json: bool) -> int:
+    """A wrong option or argument; `chartbrief` alone shows the help."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":  # typer has printed the help while it made this error
+        return USAGE
+    words = getattr(error, "format_message", error.__str__)()
+    hint = {"try": f"{context.command_path} --help"} if context else {}
+    emit_error(CommandError("usage", words, **hint), as_json)
+    return USAGE
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from service.page.words import day
 
 MOST_COLUMNS = 6
 MOST_TREND_POINTS = 40
+MOST_DECIMALS = 3
 INTERPRETATION_WORDS = {
     "H": "high",
     "HH": "critically high",
@@ -29,9 +30,10 @@ INTERPRETATION_WORDS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One value of one day. `more` counts further values of that day, which the source panel also lists."""
+    """One value of one day, shortened and exact. `more` counts further values of that day; the panel lists them."""
 
     text: str
+    exact: str
     word: str
     abnormal: bool
     origins: tuple[Origin, ...]
@@ -73,6 +75,18 @@ def pivot(observations: Sequence[Observation], keys_of: Callable[[str], tuple[st
     return Pivot(days=days, rows=tuple(rows), total=len(usable))
 
 
+def shortened(number: str) -> str:
+    """A number for a narrow column: 32.47383534828001 as 32.474. Anything with fewer digits stays as it was sent."""
+    head, point, digits = number.rpartition(".")
+    if not point or not digits.isdigit() or len(digits) <= MOST_DECIMALS:
+        return number
+    comparator = head[: len(head) - len(head.lstrip("<>= "))]
+    try:
+        return f"{comparator}{float(number.removeprefix(comparator)):.{MOST_DECIMALS}f}"
+    except ValueError:
+        return number
+
+
 def _row(
     name: str,
     unit: str,
@@ -103,11 +117,15 @@ def _row(
 def _cell(members: list[Observation], keys_of: Callable[[str], tuple[str, ...]]) -> Cell:
     latest = max(members, key=lambda o: (bounds(o.date or "0001")[0], o.id))
     value = latest.value
-    text = str(value).removesuffix(_unit(latest)).strip() if value is not None else latest.value_display
+    text = exact = latest.value_display
+    if value is not None:
+        exact = str(value).removesuffix(_unit(latest)).strip()
+        text = shortened(exact)
     if not text:
-        text = f"no value ({latest.absent_reason})" if latest.absent_reason else "no value"
+        text = exact = f"no value ({latest.absent_reason})" if latest.absent_reason else "no value"
     return Cell(
         text=text,
+        exact=exact,
         word=INTERPRETATION_WORDS.get(latest.interpretation, latest.interpretation)
         or ("abnormal" if latest.abnormal else ""),
         abnormal=latest.abnormal is True,

@@ -158,15 +158,16 @@ def identity(chart: Chart, now: datetime) -> dict[str, Any]:
     """The header: names, birth, sex, identifiers; where sources differ, every version is shown."""
     people = [d for d in chart.demographics if not d.superseded]
     births = sorted({d.birth_date for d in people if d.birth_date})
-    age = age_years(births[0], now.date().isoformat()) if len(births) == 1 else None
     died = [d for d in people if d.deceased or d.deceased_date]
+    until = _first(d.deceased_date or "" for d in died) or ("" if died else now.date().isoformat())
+    age = age_years(births[0], until) if len(births) == 1 and until else None
     return {
         "name": _first(d.name for d in people) or "Name not on record",
         "other_names": sorted({d.name for d in people if d.name} - {_first(d.name for d in people)}),
         "births": births,
         "age": age,
         "genders": sorted({d.gender for d in people if d.gender}),
-        "deceased": _first(d.deceased_date or "date not on record" for d in died),
+        "deceased": _first(day(d.deceased_date) or "date not on record" for d in died),
         "identifiers": sorted(
             {
                 (o.site, i.type or "identifier", i.value)
