@@ -1,0 +1,1 @@
+"""FHIR over HTTP: the client, search and paging, capability statements, OperationOutcomes."""
