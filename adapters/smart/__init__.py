@@ -1,0 +1,1 @@
+"""SMART on FHIR: discovery, scopes, keys and backend services."""
