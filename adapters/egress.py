@@ -28,7 +28,12 @@ class Egress:
     """The gate of one site."""
 
     def __init__(
-        self, base_url: str, *, allow_loopback: bool = False, extra_hosts: Iterable[str] = (), resolver: Resolver = _resolve
+        self,
+        base_url: str,
+        *,
+        allow_loopback: bool = False,
+        extra_hosts: Iterable[str] = (),
+        resolver: Resolver = _resolve,
     ) -> None:
         """`base_url`: the site's FHIR base; its origin is allowed. `extra_hosts`: `host` or `host:port` besides it."""
         self.allow_loopback = allow_loopback
@@ -107,4 +112,8 @@ def same_origin(left: str, right: str) -> bool:
     """Whether two URLs share scheme, host and port: only then may a bearer token travel along."""
     a, b = urlsplit(left), urlsplit(right)
     ports = {"https": 443, "http": 80}
-    return (a.scheme, a.hostname, a.port or ports.get(a.scheme)) == (b.scheme, b.hostname, b.port or ports.get(b.scheme))
+    return (a.scheme, a.hostname, a.port or ports.get(a.scheme)) == (
+        b.scheme,
+        b.hostname,
+        b.port or ports.get(b.scheme),
+    )

@@ -1,13 +1,13 @@
 """The error tree of the adapters. Each error says what to do about it; none carries a patient's data or a full URL.
 
-    AdapterError
-    ├── ConfigurationError     configure     a site file, profile or key is wrong
-    │   └── EgressRefused      configure     an address no call may go to
-    ├── AuthorizationError     reauthorize   the site does not accept our credentials (any more)
-    │   └── ScopeRefused       configure     it accepts them, but not for this resource type
-    ├── NotSupported           report        the site does not expose it
-    ├── SiteUnavailable        retry         timeouts, resets, 429 and 5xx after the bounded tries
-    └── BadAnswer              report        an answer that cannot be used: HTML, truncated JSON, too large, a paging loop
+AdapterError
+├── ConfigurationError     configure     a site file, profile or key is wrong
+│   └── EgressRefused      configure     an address no call may go to
+├── AuthorizationError     reauthorize   the site does not accept our credentials (any more)
+│   └── ScopeRefused       configure     it accepts them, but not for this resource type
+├── NotSupported           report        the site does not expose it
+├── SiteUnavailable        retry         timeouts, resets, 429 and 5xx after the bounded tries
+└── BadAnswer              report        an answer that cannot be used: HTML, truncated JSON, too large, a paging loop
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class SiteUnavailable(AdapterError):
     code = "site_unavailable"
     action: Action = "retry"
 
-    def __init__(self, message: str, *, code: str | None = None, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, status: int | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message, code=code, status=status)
         self.retry_after = retry_after
 

@@ -87,7 +87,9 @@ class Profile(Strict):
     title: str
     accept: str = "application/fhir+json"
     sections: dict[Section, SectionRule] = {}
-    required_params: dict[str, str] = Field(default={}, description="Added to every search; values come from the site file.")
+    required_params: dict[str, str] = Field(
+        default={}, description="Added to every search; values come from the site file."
+    )
     answers: tuple[AnswerRule, ...] = ()
     paging: Paging = Paging()
     limits: Limits = Limits()
@@ -151,7 +153,9 @@ def vendors() -> tuple[str, ...]:
 def load_profile(vendor: str, overrides: dict[str, Any] | None = None) -> Profile:
     """The profile of `vendor` on top of the shared defaults, with a site's overrides; raises ConfigurationError."""
     if vendor not in vendors():
-        raise ConfigurationError(f"no vendor profile of that name; there are: {', '.join(vendors())}", code="unknown_vendor")
+        raise ConfigurationError(
+            f"no vendor profile of that name; there are: {', '.join(vendors())}", code="unknown_vendor"
+        )
     merged = _merge(_toml(VENDORS / "defaults.toml", "profile"), _toml(VENDORS / vendor / "profile.toml", "profile"))
     merged = _merge(merged, overrides or {}) | {"vendor": vendor}
     try:
@@ -188,5 +192,7 @@ def _toml(path: Path, what: str) -> dict[str, Any]:
 
 
 def _faults(error: ValidationError) -> str:
-    rows = [(".".join(str(p) for p in e["loc"]), e["msg"]) for e in error.errors(include_input=False, include_url=False)]
+    rows = [
+        (".".join(str(p) for p in e["loc"]), e["msg"]) for e in error.errors(include_input=False, include_url=False)
+    ]
     return "; ".join(f"{where or 'file'}: {what}" for where, what in rows[:8])

@@ -27,7 +27,9 @@ class Capabilities(Value, frozen=True):
     software: str = ""
     types: dict[str, TypeCapability] = {}
     oauth: Annotated[dict[str, str], Meta(description="Endpoints of the oauth-uris extension.")] = {}
-    declared: Annotated[bool, Meta(description="False when no statement could be read: then nothing is ruled out.")] = True
+    declared: Annotated[bool, Meta(description="False when no statement could be read: then nothing is ruled out.")] = (
+        True
+    )
 
     def offers(self, resource_type: str) -> bool:
         """Whether the type is declared; True when nothing is declared at all."""
@@ -36,7 +38,15 @@ class Capabilities(Value, frozen=True):
 
 def release_of(version: str) -> str:
     """FHIR release of a version number."""
-    for prefix, name in (("1.0", "DSTU2"), ("0.", "DSTU2"), ("3.", "STU3"), ("4.0", "R4"), ("4.1", "R4B"), ("4.3", "R4B"), ("5.", "R5")):
+    for prefix, name in (
+        ("1.0", "DSTU2"),
+        ("0.", "DSTU2"),
+        ("3.", "STU3"),
+        ("4.0", "R4"),
+        ("4.1", "R4B"),
+        ("4.3", "R4B"),
+        ("5.", "R5"),
+    ):
         if version.startswith(prefix):
             return name
     return "R4"
@@ -61,7 +71,8 @@ def read_capabilities(resource: Any) -> Capabilities:
         for item in rest.get("resource") or []:
             if isinstance(item, dict) and isinstance(item.get("type"), str):
                 types[item["type"]] = TypeCapability(
-                    interactions=_names(item.get("interaction"), "code"), search_params=_names(item.get("searchParam"), "name")
+                    interactions=_names(item.get("interaction"), "code"),
+                    search_params=_names(item.get("searchParam"), "name"),
                 )
         oauth |= _oauth(rest.get("security"))
     return Capabilities(fhir_version=version, release=release_of(version), software=name, types=types, oauth=oauth)

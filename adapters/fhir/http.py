@@ -91,7 +91,9 @@ class _Pace:
 class Http:
     """One site's client. Use as an async context manager."""
 
-    def __init__(self, egress: Egress, limits: Limits, *, sleep: Sleep = asyncio.sleep, seed: int | None = None) -> None:
+    def __init__(
+        self, egress: Egress, limits: Limits, *, sleep: Sleep = asyncio.sleep, seed: int | None = None
+    ) -> None:
         self.egress, self.limits = egress, limits
         self._sleep = sleep
         self._random = random.Random(seed)  # noqa: S311  jitter, not cryptography
@@ -99,7 +101,10 @@ class Http:
         self._pace = _Pace(limits.requests_per_second, sleep)
         connections = httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
         self._client = httpx.AsyncClient(
-            transport=_Pinned(egress, connections), follow_redirects=False, trust_env=False, timeout=limits.request_seconds
+            transport=_Pinned(egress, connections),
+            follow_redirects=False,
+            trust_env=False,
+            timeout=limits.request_seconds,
         )
         self.requests = 0
 
@@ -179,9 +184,16 @@ class Http:
             body += piece
             if len(body) > self.limits.max_body_bytes:
                 raise BadAnswer(
-                    f"a body over {self.limits.max_body_bytes} bytes", code="too_large", status=response.status_code, body=bytes(body[:2000])
+                    f"a body over {self.limits.max_body_bytes} bytes",
+                    code="too_large",
+                    status=response.status_code,
+                    body=bytes(body[:2000]),
                 )
-        kept = {k.lower(): v for k, v in response.headers.items() if k.lower() in ("retry-after", "etag", "content-location")}
+        kept = {
+            k.lower(): v
+            for k, v in response.headers.items()
+            if k.lower() in ("retry-after", "etag", "content-location")
+        }
         return Answer(response.status_code, response.headers.get("content-type", ""), bytes(body), kept)
 
 

@@ -62,7 +62,9 @@ async def search(
                 url, seen, restarted, barren = first, {first}, True, 0
                 continue
             into.broken = error.code
-            into.missing.append(Missing(site=site, reference=f"{resource_type}/?page={into.pages + 1}", reason=error.code))
+            into.missing.append(
+                Missing(site=site, reference=f"{resource_type}/?page={into.pages + 1}", reason=error.code)
+            )
             return
         into.pages += 1
         known = len(into.resources)
@@ -90,14 +92,21 @@ def _bundle(answer: Answer) -> dict[str, Any]:
     if isinstance(document, dict) and document.get("resourceType") == "Bundle":
         return document
     if isinstance(document, dict) and document.get("resourceType") == "OperationOutcome":
-        raise BadAnswer("an OperationOutcome instead of a Bundle", code="operation_outcome", status=answer.status, body=answer.body)
+        raise BadAnswer(
+            "an OperationOutcome instead of a Bundle", code="operation_outcome", status=answer.status, body=answer.body
+        )
     raise BadAnswer("something else than a Bundle", code="wrong_resource_type", status=answer.status, body=answer.body)
 
 
 def _next(bundle: dict[str, Any], url: str, base: str) -> str:
     links = bundle.get("link")
     for link in links if isinstance(links, list) else []:
-        if isinstance(link, dict) and link.get("relation") == "next" and isinstance(link.get("url"), str) and link["url"]:
+        if (
+            isinstance(link, dict)
+            and link.get("relation") == "next"
+            and isinstance(link.get("url"), str)
+            and link["url"]
+        ):
             return urljoin(url if not link["url"].startswith("?") else url.split("?", 1)[0], link["url"])
     return ""
 

@@ -78,7 +78,9 @@ async def discover(http: Http, base: str, oauth: dict[str, str]) -> SmartConfigu
     """The smart-configuration of a server; `oauth` (from the capability statement) where there is none."""
     problem = "no smart-configuration"
     try:
-        answer = await http.send("GET", f"{base}/.well-known/smart-configuration", headers={"Accept": "application/json"})
+        answer = await http.send(
+            "GET", f"{base}/.well-known/smart-configuration", headers={"Accept": "application/json"}
+        )
         if answer.status == 200:
             document = answer.json()
             if isinstance(document, dict) and isinstance(document.get("token_endpoint"), str):
@@ -95,7 +97,9 @@ async def discover(http: Http, base: str, oauth: dict[str, str]) -> SmartConfigu
         problem = error.code
     if oauth.get("token"):
         return SmartConfiguration(
-            token_endpoint=oauth["token"], authorization_endpoint=oauth.get("authorize", ""), source="capability-statement"
+            token_endpoint=oauth["token"],
+            authorization_endpoint=oauth.get("authorize", ""),
+            source="capability-statement",
         )
     raise ConfigurationError(f"the site publishes no token endpoint ({problem})", code="no_token_endpoint")
 

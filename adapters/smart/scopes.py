@@ -9,7 +9,9 @@ from typing import Literal
 _SCOPE = re.compile(r"^(?:system|user|patient)/(\*|[A-Za-z]+)\.(\*|read|write|c?r?u?d?s?)(?:\?.*)?$")
 
 
-def syntax_of(capabilities: Iterable[str], scopes_supported: Iterable[str], wanted: str = "auto") -> Literal["v1", "v2"]:
+def syntax_of(
+    capabilities: Iterable[str], scopes_supported: Iterable[str], wanted: str = "auto"
+) -> Literal["v1", "v2"]:
     """`v2` where the server declares permission-v2 or lists v2 scopes without v1; else `v1`, which all understand."""
     if wanted in ("v1", "v2"):
         return "v2" if wanted == "v2" else "v1"
