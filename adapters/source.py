@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import orjson
 
 from adapters.egress import Egress, same_origin
@@ -338,9 +339,7 @@ class Source:
             section=section,
             coverage=coverage,
             resources=rows,
-            rejected=tuple(
-                Rejected(**{f: getattr(r, f) for f in r.__struct_fields__} | {"section": section}) for r in rejected
-            ),
+            rejected=tuple(msgspec.structs.replace(r, section=section) for r in rejected),
             missing=missing,
             outcomes=tuple(sorted(set(found.outcomes))),
             requests=requests,

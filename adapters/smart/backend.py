@@ -212,5 +212,5 @@ class BackendAuth:
 
 
 _OAUTH_ERRORS = frozenset(
-    "invalid_request invalid_client invalid_grant unauthorized_client unsupported_grant_type invalid_scope".split()
+    ["invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"]
 )
