@@ -107,7 +107,8 @@ def _next(bundle: dict[str, Any], url: str, base: str) -> str:
             and isinstance(link.get("url"), str)
             and link["url"]
         ):
-            return urljoin(url if not link["url"].startswith("?") else url.split("?", 1)[0], link["url"])
+            target = str(link["url"])
+            return urljoin(url.split("?", 1)[0] if target.startswith("?") else url, target)
     return ""
 
 

@@ -79,3 +79,14 @@ class Reading:
             ) from None
         except BadContextRequest as error:
             raise Problem("invalid_request", reason=error.code) from None
+
+
+class Services(Reading):
+    """Everything a route or a command may call. What a caller can cause is raised as Problem."""
+
+    def __init__(self, settings: Settings, store: Store | None, runtime: Runtime | None) -> None:
+        self.settings = settings
+        self.runtime = runtime
+        self.sessions = Sessions(secrets.token_bytes(32))
+        self._store = store
+        self._owns_store = store is None

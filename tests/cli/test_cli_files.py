@@ -173,7 +173,18 @@ def test_urn_references_lead_to_the_patient_whatever_its_id(capsys: pytest.Captu
 
 
 def test_context_keeps_its_budget_and_its_account(capsys: pytest.CaptureFixture[str], one: Path) -> None:
-    argv = ("context", "--bundle", one, "--budget", "2000", "--purpose", "visit_prep", "--as-of", "2024-12-31", "--json")
+    argv = (
+        "context",
+        "--bundle",
+        one,
+        "--budget",
+        "2000",
+        "--purpose",
+        "visit_prep",
+        "--as-of",
+        "2024-12-31",
+        "--json",
+    )
     code, out, _ = run(capsys, *argv)
     assert code == 0
     assert out["token_count"] <= out["budget_tokens"] == 2000
