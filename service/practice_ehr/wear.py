@@ -1,0 +1,155 @@
+"""Put a dress on clean resources: local codes, medications by reference, missing elements, vendor extensions.
+
+Pure and deterministic: which concept or resource is touched depends on a hash of what it is, never on order or chance.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from service.practice_ehr.dress import Changes, Chosen, Dress, ExtensionRule, Json, LocalCodes, applies
+from service.practice_ehr.search_params import values_at
+
+
+def wear(resources: Iterable[Json], dress: Dress, tenant: str) -> list[Json]:
+    """Resources as this EHR would give them; split-out Medications follow at the end. The input is not changed."""
+    worn: list[Json] = []
+    medications: dict[str, Json] = {}
+    for clean in resources:
+        resource = copy.deepcopy(clean)
+        _medication(resource, dress.changes, medications)
+        worn.append(resource)
+    known = {r.get("id") for r in worn if r.get("resourceType") == "Medication"}
+    worn += [m for found, m in sorted(medications.items()) if found not in known]
+    for resource in worn:
+        _change(resource, dress, tenant)
+    return worn
+
+
+def fraction(*parts: str) -> float:
+    """A number in [0, 1) that is the same everywhere for the same words."""
+    return int.from_bytes(hashlib.sha256("\x00".join(parts).encode()).digest()[:6], "big") / 2**48
+
+
+def _change(resource: Json, dress: Dress, tenant: str) -> None:
+    changes = dress.changes
+    kind, found = str(resource.get("resourceType")), str(resource.get("id"))
+    for index, rule in enumerate(changes.local_codes):
+        if applies(rule.types, kind) and _of_category(resource, rule.categories):
+            _localize(resource, rule, f"{dress.name}:{index}", tenant)
+    if changes.systems:
+        _rename_systems(resource, changes.systems)
+    if kind == "Observation" and fraction(dress.name, "text", found) < changes.quantity_as_text_share:
+        _quantity_as_text(resource)
+    for index, drop in enumerate(changes.drop):
+        if _chosen(drop, resource, f"{dress.name}:drop:{index}"):
+            for path in drop.paths:
+                _remove(resource, path)
+    for index, extension in enumerate(changes.extensions):
+        if _chosen(extension, resource, f"{dress.name}:extension:{index}"):
+            _extend(resource, extension, tenant)
+
+
+def _chosen(rule: Chosen, resource: Json, salt: str) -> bool:
+    kind = str(resource.get("resourceType"))
+    return applies(rule.types, kind) and fraction(salt, kind, str(resource.get("id"))) < rule.share
+
+
+def _of_category(resource: Json, categories: tuple[str, ...]) -> bool:
+    return not categories or any(c in categories for c in values_at(resource, "category.coding.code"))
+
+
+def _localize(resource: Json, rule: LocalCodes, salt: str, tenant: str) -> None:
+    for path in rule.paths:
+        for concept in values_at(resource, path):
+            if isinstance(concept, dict):
+                _localize_concept(resource, concept, rule, salt, tenant)
+
+
+def _localize_concept(resource: Json, concept: Json, rule: LocalCodes, salt: str, tenant: str) -> None:
+    codings = [c for c in concept.get("coding") or [] if isinstance(c, dict)]
+    first = codings[0] if codings else {}
+    text = concept.get("text") or first.get("display") or first.get("code") or ""
+    key = str(first.get("code") or text)
+    if not key or fraction(salt, str(first.get("system")), key) >= rule.share:
+        return
+    concept["text"] = text
+    if rule.mode == "text_only":
+        concept.pop("coding", None)
+        return
+    if rule.mode == "empty_coding":
+        concept["coding"] = []
+        return
+    number = str(10_000 + int(fraction("number", salt, key) * 9_000_000))
+    local: Json = {"system": rule.system.format(tenant=tenant), "code": number, "display": text}
+    if rule.user_selected:
+        local["userSelected"] = True
+        for coding in codings:
+            coding["userSelected"] = False
+    concept["coding"] = [local] if rule.mode == "instead" else [local, *codings]
+    if rule.extension_url:
+        resource.setdefault("extension", []).append({"url": rule.extension_url, "valueString": number})
+
+
+def _rename_systems(value: Any, systems: dict[str, str]) -> None:
+    if isinstance(value, dict):
+        system = value.get("system")
+        if isinstance(system, str) and system in systems and "code" in value:
+            value["system"] = systems[system]
+        for item in value.values():
+            _rename_systems(item, systems)
+    elif isinstance(value, list):
+        for item in value:
+            _rename_systems(item, systems)
+
+
+def _quantity_as_text(resource: Json) -> None:
+    quantity = resource.pop("valueQuantity", None)
+    if isinstance(quantity, dict):
+        resource["valueString"] = f"{quantity.get('value', '')} {quantity.get('unit', '')}".strip()
+
+
+def _remove(resource: Any, path: str) -> None:
+    head, _, rest = path.partition(".")
+    if not isinstance(resource, dict) or head not in resource:
+        return
+    if not rest:
+        del resource[head]
+        return
+    value = resource[head]
+    for item in value if isinstance(value, list) else [value]:
+        _remove(item, rest)
+
+
+def _extend(resource: Json, rule: ExtensionRule, tenant: str) -> None:
+    resource.setdefault("extension", []).append({"url": rule.url, **_filled(rule.value, tenant)})
+
+
+def _filled(value: Any, tenant: str) -> Any:
+    if isinstance(value, dict):
+        return {k: _filled(v, tenant) for k, v in value.items()}
+    return value.replace("{tenant}", tenant) if isinstance(value, str) else value
+
+
+def _medication(resource: Json, changes: Changes, split: dict[str, Json]) -> None:
+    if changes.medication == "codeable" or resource.get("resourceType") != "MedicationRequest":
+        return
+    concept = resource.get("medicationCodeableConcept")
+    if not isinstance(concept, dict):
+        return
+    del resource["medicationCodeableConcept"]
+    codings = concept.get("coding") or [{}]
+    text = concept.get("text") or codings[0].get("display") or ""
+    # The same drug is the same Medication for every patient, as a formulary would have it.
+    name = hashlib.sha256(f"{codings[0].get('system')}|{codings[0].get('code')}|{text}".encode()).hexdigest()[:20]
+    medication: Json = {"resourceType": "Medication", "id": f"med-{name}", "code": concept}
+    reference: Json = {"reference": f"Medication/med-{name}"}
+    if changes.medication == "contained":
+        reference = {"reference": f"#med-{name}"}
+        resource.setdefault("contained", []).append(medication)
+    else:
+        split.setdefault(medication["id"], copy.deepcopy(medication))
+    resource["medicationReference"] = reference | ({"display": text} if text else {})
