@@ -54,6 +54,8 @@ _STATE_OF_CODE: dict[str, CoverageState] = {
     "needs_reauthorization": "not_authorized",
 }
 MOST_REFERENCE_DEPTH = 8
+REFUSAL_SECONDS = 30.0
+"""A site that could not be opened is not asked again for so long: its other sections end the same way."""
 
 
 class SectionFetch(Value, frozen=True):
@@ -105,6 +107,7 @@ class Source:
         )
         self._discovery = asyncio.Lock()
         self._report: SiteReport | None = None
+        self._refusal: tuple[AdapterError, float] | None = None
         self._supporting: dict[tuple[str, str], RawResource | None] = {}
 
     async def __aenter__(self) -> Source:
@@ -129,8 +132,14 @@ class Source:
     async def discover(self) -> SiteReport:
         """Read the capability statement and the authorization endpoints, and get a token. Raises AdapterError."""
         async with self._discovery:
+            if self._refusal is not None and self._clock() < self._refusal[1]:
+                raise self._refusal[0]
             if self._report is None:
-                self._report = await self._discover()
+                try:
+                    self._report = await self._discover()
+                except AdapterError as error:
+                    self._refusal = (error, self._clock() + REFUSAL_SECONDS)
+                    raise
             return self._report
 
     async def _discover(self) -> SiteReport:

@@ -194,7 +194,12 @@ class BackendAuth:
         )
         if answer.status in (404, 405, 410, 301, 302):
             raise AuthorizationError("the token endpoint is gone", code="token_endpoint_gone", status=answer.status)
-        document = answer.json()
+        try:
+            document = answer.json()
+        except BadAnswer:
+            raise AuthorizationError(
+                f"the token endpoint answered HTTP {answer.status} without JSON", code="token_endpoint_gone", status=answer.status
+            ) from None
         if answer.status != 200 or not isinstance(document, dict) or not isinstance(document.get("access_token"), str):
             reason = document.get("error") if isinstance(document, dict) else None
             known = reason if reason in _OAUTH_ERRORS else "refused"
