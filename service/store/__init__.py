@@ -1,0 +1,6 @@
+"""PostgreSQL: raw, entries, coverage, quarantine, links, sealed secrets, audit."""
+
+from service.store.server import StoreUnavailable
+from service.store.store import Store, UnknownPatient, UnknownSite
+
+__all__ = ["Store", "StoreUnavailable", "UnknownPatient", "UnknownSite"]
