@@ -467,7 +467,7 @@ class Store(Vault, AccessKeys):
             place = {"t": tenant, "p": patient_id}
             rows = db.execute(text("select body from entries where tenant = :t and patient_id = :p"), place).all()
             books = db.execute(text("select body from ledgers where tenant = :t and patient_id = :p"), place).all()
-        entries = [msgspec.convert(r.body, AnyEntry) for r in rows]  # type: ignore[arg-type]
+        entries = [msgspec.convert(r.body, AnyEntry) for r in rows]
         ledger = merge_ledgers([msgspec.convert(b.body, Ledger) for b in books])
         return assemble(
             tenant, patient_id, entries, self.coverage(tenant, patient_id, as_of=moment), as_of=moment, ledger=ledger
