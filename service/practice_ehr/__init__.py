@@ -1,4 +1,32 @@
-"""A FHIR R4 server on loopback that wears a vendor's habits, with faults on demand: for demo, tests and rehearsal."""
-# Room 8 is being built here by its owner since 21:07 (dress, wear, store, search, auth, server, faults): please do not edit;
-# what another room needs of it, say in docs/contracts.md. Kept for callers: PracticeEhr(key, resources, dress=, clients=,
-# faults=, port=) as context manager with .base_url, .faults.set(Fault(kind=, resource_type=, first=, times=...)), .requests.
+"""A FHIR R4 server on loopback that wears a vendor's habits, with faults on demand: for demo, tests and rehearsal.
+
+    hospital = Hospital(key="north", dress="generic", resources=[...], clients={"client-1": [public_jwk]})
+    with PracticeEhr(hospital) as ehr:
+        ehr.base_url, ehr.faults.set(Fault(kind="status", resource_type="Observation", status=429, retry_after="2"))
+
+Dresses are data in `dresses/`; `faults.py` lists what can go wrong.
+"""
+
+from service.practice_ehr.dress import Dress, dress_names, load_dress
+from service.practice_ehr.faults import Fault, Faults
+from service.practice_ehr.hospital import Hospital, PracticeDataError, load_folder
+from service.practice_ehr.run import PracticeEhr, PracticeEhrs, population_resources, run, serve
+from service.practice_ehr.server import Seen, create_app
+
+__all__ = [
+    "Dress",
+    "Fault",
+    "Faults",
+    "Hospital",
+    "PracticeDataError",
+    "PracticeEhr",
+    "PracticeEhrs",
+    "Seen",
+    "create_app",
+    "dress_names",
+    "load_dress",
+    "load_folder",
+    "population_resources",
+    "run",
+    "serve",
+]

@@ -125,6 +125,15 @@ class LocalCodes(Chosen):
     extension_url: str = Field(default="", description="An extension of the resource that repeats the local code.")
 
 
+class AddCoding(Chosen):
+    """A coding this EHR has beside what is there."""
+
+    path: str
+    system: str
+    code: str
+    display: str = ""
+
+
 class Drop(Chosen):
     """Elements this EHR leaves out."""
 
@@ -146,6 +155,7 @@ class Changes(Strict):
         default={}, description="Code system URIs replaced by others (bare OIDs, typing errors)."
     )
     local_codes: tuple[LocalCodes, ...] = ()
+    add_codings: tuple[AddCoding, ...] = ()
     drop: tuple[Drop, ...] = ()
     extensions: tuple[ExtensionRule, ...] = ()
     quantity_as_text_share: float = Field(

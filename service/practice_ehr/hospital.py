@@ -1,169 +1,147 @@
-"""The data of one practice hospital: dressed resources, indexed by type and patient, and its searches."""
+"""What one practice hospital is: its key, dress, data, registered clients, faults and pace."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from service.practice_ehr.dress import Dress, wear
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Json = dict[str, Any]
-SHARED = frozenset(["Practitioner", "PractitionerRole", "Organization", "Location", "Medication", "Binary"])
-SEARCH_PARAMS: dict[str, tuple[str, ...]] = {
-    "Patient": ("_id", "identifier", "family", "given", "name", "birthdate", "gender"),
-    "Condition": ("patient", "category", "clinical-status", "code", "_id"),
-    "Observation": ("patient", "category", "code", "date", "status", "_id"),
-    "MedicationRequest": ("patient", "status", "intent", "authoredon", "_id"),
-    "AllergyIntolerance": ("patient", "clinical-status", "_id"),
-    "Encounter": ("patient", "date", "class", "status", "_id"),
-    "DiagnosticReport": ("patient", "category", "code", "date", "_id"),
-    "Immunization": ("patient", "status", "date", "_id"),
-    "Procedure": ("patient", "date", "status", "code", "_id"),
-    "CarePlan": ("patient", "category", "status", "_id"),
-    "DocumentReference": ("patient", "category", "type", "date", "_id"),
-    "Goal": ("patient", "_id"),
-    "Provenance": ("target", "_id"),
-    **dict.fromkeys(sorted(SHARED), ("_id",)),
-}
-CONTROL = frozenset({"_count", "_revinclude", "_include", "_format", "_sort", "_total"})
-_DATES = {
-    "Observation": ("effectiveDateTime", "effectivePeriod", "issued"),
-    "Encounter": ("period",),
-    "DiagnosticReport": ("effectiveDateTime", "issued"),
-    "Immunization": ("occurrenceDateTime",),
-    "Procedure": ("performedDateTime", "performedPeriod"),
-    "DocumentReference": ("date",),
-    "MedicationRequest": ("authoredOn",),
-}
+from service.practice_ehr.dress import Dress, Json, load_dress
+from service.practice_ehr.faults import Fault
+
+_ID = re.compile(r"^[A-Za-z0-9.-]{1,64}$")
+_KIND = re.compile(r"^[A-Z][A-Za-z]{1,63}$")
 
 
-class BadSearch(ValueError):
-    """A search that cannot be answered; the text goes into the OperationOutcome."""
+class PracticeDataError(ValueError):
+    """Data that cannot be served; names the file and the reason, never the content."""
 
 
-class Hospital:
-    """Resources of one hospital, as its dress serves them."""
+class Hospital(BaseModel):
+    """One practice hospital. Validation refuses resources without type or id."""
 
-    def __init__(
-        self, key: str, dress: Dress, resources: Iterable[Json], *, clients: dict[str, list[Json]] | None = None
-    ) -> None:
-        """`clients`: client_id -> public JWKs. No clients: the server is open (no token needed)."""
-        self.key, self.dress = key, dress
-        self.clients = dict(clients or {})
-        self._by_id: dict[tuple[str, str], Json] = {}
-        self._by_patient: dict[tuple[str, str], list[Json]] = defaultdict(list)
-        self._by_type: dict[str, list[Json]] = defaultdict(list)
-        self._provenance: dict[str, list[Json]] = defaultdict(list)
-        for resource in wear(dress, list(resources)):
-            self._add(resource)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    def _add(self, resource: Json) -> None:
-        kind, ident = resource["resourceType"], resource["id"]
-        self._by_id[(kind, ident)] = resource
-        self._by_type[kind].append(resource)
-        owner = self._owner(resource)
-        if owner:
-            self._by_patient[(kind, owner)].append(resource)
-        if kind == "Provenance":
-            for target in resource.get("target", []):
-                self._provenance[target.get("reference", "")].append(resource)
+    key: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
+    name: str = ""
+    dress: str | Dress = "generic"
+    tenant: str = Field(default="", description="The hospital's number at its vendor; empty: the dress's.")
+    resources: list[Json] = []
+    clients: dict[str, list[Json]] | None = Field(
+        default=None, description="client_id -> public JWKs. None: an open server that asks for no token."
+    )
+    faults: tuple[Fault, ...] = ()
+    latency: float = Field(default=0.0, ge=0, le=60, description="Seconds before every answer.")
+    token_seconds: int | None = Field(default=None, gt=0, description="Life of a token; None: the dress's.")
+    loaded_at: datetime = Field(
+        default=datetime(2026, 1, 1, tzinfo=UTC), description="meta.lastUpdated of resources that bring none."
+    )
 
-    @staticmethod
-    def _owner(resource: Json) -> str:
-        for key in ("subject", "patient"):
-            reference = resource.get(key)
-            if isinstance(reference, dict):
-                return str(reference.get("reference", "")).removeprefix("Patient/")
-        return ""
+    @field_validator("resources")
+    @classmethod
+    def _servable(cls, resources: list[Json]) -> list[Json]:
+        for resource in resources:
+            check_resource(resource)
+        return resources
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        """Types this hospital exposes."""
-        return tuple(t for t in SEARCH_PARAMS if t not in self.dress.unsupported)
+    @field_validator("clients", mode="before")
+    @classmethod
+    def _key_lists(cls, clients: Any) -> Any:
+        """A JWKS document counts as the list of its keys."""
+        if not isinstance(clients, dict):
+            return clients
+        return {name: keys.get("keys", []) if isinstance(keys, dict) else keys for name, keys in clients.items()}
 
-    def read(self, kind: str, ident: str) -> Json | None:
-        """One resource."""
-        return self._by_id.get((kind, ident))
-
-    def provenance(self, resources: Iterable[Json]) -> list[Json]:
-        """Provenance of these resources."""
-        found = [p for r in resources for p in self._provenance.get(f"{r['resourceType']}/{r['id']}", [])]
-        return list({p["id"]: p for p in found}.values())
-
-    def search(self, kind: str, params: list[tuple[str, str]]) -> list[Json]:
-        """Resources that match, in a stable order. Raises BadSearch for a parameter that is not supported."""
-        known = SEARCH_PARAMS[kind]
-        pool = self._by_type.get(kind, [])
-        owners = {v.removeprefix("Patient/") for n, v in params if n in ("patient", "subject")}
-        if owners and "patient" in known:
-            pool = self._by_patient.get((kind, owners.pop()), []) if len(owners) == 1 else []
-        for name, value in params:
-            base = name.partition(":")[0]
-            if base in CONTROL or base in ("patient", "subject") or base == self.dress.required_param:
-                continue
-            if base not in known:
-                raise BadSearch(f"search parameter {base} is not supported for {kind}")
-            pool = [r for r in pool if _matches(kind, r, base, value)]
-        return sorted(pool, key=lambda r: str(r["id"]))
+    def worn(self) -> Dress:
+        """The dress, with this hospital's number and token life."""
+        dress = self.dress if isinstance(self.dress, Dress) else load_dress(self.dress)
+        changes: dict[str, Any] = {"tenant": self.tenant or dress.tenant}
+        if self.token_seconds:
+            changes["authorization"] = dress.authorization.model_copy(update={"token_seconds": self.token_seconds})
+        return dress.model_copy(update=changes)
 
 
-def _codes(value: Any) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
-    for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, str):
-            found.add(("", item))
-        elif isinstance(item, dict):
-            if "code" in item and "coding" not in item:
-                found.add((item.get("system", ""), item["code"]))
-            found |= {(c.get("system", ""), c.get("code", "")) for c in item.get("coding", [])}
-    return found
+def check_resource(resource: object) -> None:
+    """Raise PracticeDataError for what is no resource with type and id."""
+    if not isinstance(resource, dict) or not _KIND.match(str(resource.get("resourceType", ""))):
+        raise PracticeDataError("something is no FHIR resource: resourceType is missing")
+    if not isinstance(resource.get("id"), str) or not _ID.match(resource["id"]):
+        raise PracticeDataError(f"a {resource['resourceType']} has no valid id")
 
 
-def _token(value: Any, wanted: str) -> bool:
-    have = _codes(value)
-    for option in wanted.split(","):
-        system, bar, code = option.rpartition("|")
-        if any(c == code and (not bar or s == system) for s, c in have):
-            return True
-    return False
+def load_folder(folder: Path) -> list[Json]:
+    """Resources of all bundles, single resources (`*.json`) and NDJSON files below a folder, in the order of file names.
+
+    `urn:uuid:` references of transaction bundles and `Type?identifier=` references become plain ones.
+    """
+    if not folder.is_dir():
+        raise PracticeDataError("the data folder does not exist")
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in (".json", ".ndjson", ".jsonl"))
+    if not paths:
+        raise PracticeDataError("the data folder holds no .json or .ndjson file")
+    resources: list[Json] = []
+    names: dict[str, str] = {}
+    for path in paths:
+        for resource, full_url in _read(path):
+            try:
+                check_resource(resource)
+            except PracticeDataError as error:
+                raise PracticeDataError(f"{path.name}: {error}") from None
+            resources.append(resource)
+            target = f"{resource['resourceType']}/{resource['id']}"
+            if full_url:
+                names[full_url] = target
+            names.update(dict.fromkeys(_conditional(resource), target))
+    for resource in resources:
+        _plain_references(resource, names)
+    return resources
 
 
-def _matches(kind: str, resource: Json, name: str, value: str) -> bool:
-    if name == "_id":
-        return resource["id"] in value.split(",")
-    if kind == "Patient":
-        return _matches_person(resource, name, value)
-    if name in ("date", "authoredon"):
-        return _dated(kind, resource, value)
-    element = {"clinical-status": "clinicalStatus", "class": "class", "type": "type"}.get(name, name)
-    if name == "target":
-        return any(t.get("reference") == value for t in resource.get("target", []))
-    return _token(resource.get(element, []), value)
-
-
-def _matches_person(resource: Json, name: str, value: str) -> bool:
-    wanted = value.casefold()
-    if name == "identifier":
-        system, bar, number = value.rpartition("|")
-        return any(
-            i.get("value") == number and (not bar or i.get("system") == system) for i in resource.get("identifier", [])
+def _read(path: Path) -> Iterator[tuple[Json, str]]:
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    try:
+        documents = (
+            [orjson.loads(data)]
+            if path.suffix == ".json"
+            else [orjson.loads(r) for r in data.splitlines() if r.strip()]
         )
-    if name in ("birthdate", "gender"):
-        return bool(resource.get({"birthdate": "birthDate"}.get(name, name)) == value)
-    names = resource.get("name", [])
-    family = [str(n.get("family", "")) for n in names]
-    given = [g for n in names for g in n.get("given", [])]
-    pool = {"family": family, "given": given}.get(name, family + given)
-    return any(text.casefold().startswith(wanted) for text in pool)
+    except orjson.JSONDecodeError:
+        raise PracticeDataError(f"{path.name}: not valid JSON") from None
+    for document in documents:
+        for item in document if isinstance(document, list) else [document]:
+            yield from _unbundle(item)
 
 
-def _dated(kind: str, resource: Json, value: str) -> bool:
-    prefix, text = (value[:2], value[2:]) if value[:2] in ("ge", "le", "gt", "lt", "eq") else ("eq", value)
-    for element in _DATES.get(kind, ()):
-        found = resource.get(element)
-        when = found.get("start") if isinstance(found, dict) else found
-        if isinstance(when, str):
-            day = when[: len(text)]
-            return {"ge": day >= text, "gt": day > text, "le": day <= text, "lt": day < text, "eq": day == text}[prefix]
-    return False
+def _unbundle(document: Any) -> Iterator[tuple[Json, str]]:
+    if isinstance(document, dict) and document.get("resourceType") == "Bundle" and document.get("type") != "document":
+        for entry in document.get("entry") or []:
+            resource, full_url = entry.get("resource"), entry.get("fullUrl") or ""
+            if isinstance(resource, dict) and "id" not in resource and full_url.startswith("urn:uuid:"):
+                resource = resource | {"id": full_url.removeprefix("urn:uuid:")}
+            yield resource, full_url
+    else:
+        yield document, ""
+
+
+def _conditional(resource: Json) -> Iterable[str]:
+    identifiers = resource.get("identifier")
+    for identifier in identifiers if isinstance(identifiers, list) else []:
+        if isinstance(identifier, dict) and identifier.get("value"):
+            yield f"{resource['resourceType']}?identifier={identifier.get('system', '')}|{identifier['value']}"
+
+
+def _plain_references(value: Any, names: dict[str, str]) -> None:
+    if isinstance(value, dict):
+        reference = value.get("reference")
+        if isinstance(reference, str) and reference in names:
+            value["reference"] = names[reference]
+        for item in value.values():
+            _plain_references(item, names)
+    elif isinstance(value, list):
+        for item in value:
+            _plain_references(item, names)

@@ -10,7 +10,6 @@ import orjson
 from service.practice_ehr.dress import Refusal
 
 FHIR_JSON = "application/fhir+json; charset=utf-8"
-OUTCOME_SYSTEM = "urn:oid:1.2.840.114350.1.13.0.1.7.2.657369"
 
 
 @dataclass
@@ -38,7 +37,7 @@ def outcome(severity: str, code: str, text: str = "", details: str = "") -> dict
     if details or text:
         issue["details"] = {}
         if details:
-            issue["details"]["coding"] = [{"system": OUTCOME_SYSTEM, "code": details}]
+            issue["details"]["coding"] = [{"code": details}]
         if text:
             issue["details"]["text"] = text
     if text:

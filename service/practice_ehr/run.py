@@ -1,53 +1,92 @@
-"""Running practice hospitals: in a background thread (demo, tests) with a loopback port of their own."""
+"""Running practice hospitals: in background threads (demo, tests) or in the foreground (users' own development)."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import uvicorn
 
-from service.practice_ehr.dress import load_dress
+from service.practice_ehr.dress import Json
 from service.practice_ehr.faults import Faults
-from service.practice_ehr.hospital import Hospital
-from service.practice_ehr.server import State, create_app
+from service.practice_ehr.hospital import Hospital, load_folder
+from service.practice_ehr.server import PracticeServer, Seen, create_app
+from service.practice_ehr.transport import PracticeProtocol
 
 START_SECONDS = 15.0
+GRACE_SECONDS = 1
+LOOPBACK = "127.0.0.1"
 
 
 class PracticeEhr:
-    """A running practice hospital. Use as a context manager."""
+    """One practice hospital on a loopback port of its own, served by a background thread. Use as a context manager."""
 
-    def __init__(
-        self,
-        key: str,
-        resources: list[dict[str, Any]],
-        *,
-        dress: str = "generic",
-        clients: dict[str, list[dict[str, Any]]] | None = None,
-        faults: Faults | None = None,
-        port: int = 0,
-    ) -> None:
-        """`clients`: client_id -> public JWKs; none: an open server. `port` 0: a free one."""
-        self.hospital = Hospital(key, load_dress(dress), resources, clients=clients)
-        app = create_app(self.hospital, faults)
-        self.state: State = app.state.ehr
+    def __init__(self, hospital: Hospital, *, port: int = 0) -> None:
+        """`port` 0: a free one. The port is taken at once, so `base_url` is known before `start`. OSError when it is in use."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
+        try:
+            self._socket.bind((LOOPBACK, port))
+        except OSError:
+            self._socket.close()
+            raise
         self.port: int = self._socket.getsockname()[1]
+        self.origin = f"http://{LOOPBACK}:{self.port}"
+        app = create_app(hospital, origin=self.origin)
+        self.practice: PracticeServer = app.state.practice
         config = uvicorn.Config(
-            app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            app,
+            http=PracticeProtocol,
+            log_config=None,  # another uvicorn of this process keeps its own logging
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name=f"practice-{hospital.key}", daemon=True
+        )
+
+    @property
+    def hospital(self) -> Hospital:
+        """Its configuration."""
+        return self.practice.hospital
 
     @property
     def base_url(self) -> str:
-        """FHIR base."""
-        return f"http://127.0.0.1:{self.port}/fhir"
+        """The FHIR base, without a slash at the end."""
+        return f"{self.origin}{self.practice.base_path}"
+
+    @property
+    def token_url(self) -> str:
+        """Where tokens are given at present."""
+        return f"{self.origin}{self.practice.auth.token_path}"
+
+    @property
+    def faults(self) -> Faults:
+        """Its faults; they can be changed at any time."""
+        return self.practice.faults
+
+    @property
+    def requests(self) -> list[Seen]:
+        """The requests so far, without anything that identifies a patient."""
+        return list(self.practice.requests)
+
+    def register(self, client_id: str, keys: list[Json]) -> None:
+        """Register a client with its public JWKs."""
+        self.practice.auth.register(client_id, keys)
+
+    def put(self, resource: Json) -> None:
+        """Create or replace a resource, dressed like the others."""
+        self.practice.put(resource)
+
+    def delete(self, resource_type: str, resource_id: str) -> None:
+        """Let a resource vanish."""
+        self.practice.store.delete(resource_type, resource_id)
 
     def start(self) -> PracticeEhr:
         """Start serving; returns when requests are answered."""
@@ -60,13 +99,87 @@ class PracticeEhr:
         return self
 
     def stop(self) -> None:
-        """Stop serving."""
+        """Stop serving. Requests under way get a second, then they are cancelled."""
         self._server.should_exit = True
-        self._thread.join(timeout=10)
+        if self._thread.is_alive():
+            self._thread.join(timeout=START_SECONDS)
         self._socket.close()
 
     def __enter__(self) -> PracticeEhr:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
+
+
+class PracticeEhrs(dict[str, PracticeEhr]):
+    """Several running hospitals by key. Use as a context manager; all stop together."""
+
+    def stop(self) -> None:
+        """Stop all."""
+        for ehr in self.values():
+            ehr.stop()
+
+    def __enter__(self) -> PracticeEhrs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def serve(hospitals: Iterable[Hospital], ports: Sequence[int] = ()) -> PracticeEhrs:
+    """Start hospitals, each on its own port (free ones where `ports` ends); if one cannot start, none stays."""
+    running = PracticeEhrs()
+    try:
+        for index, hospital in enumerate(hospitals):
+            if hospital.key in running:
+                raise ValueError("two practice hospitals have the same key")
+            ehr = PracticeEhr(hospital, port=ports[index] if index < len(ports) else 0)
+            running[hospital.key] = ehr
+            ehr.start()
+    except BaseException:
+        running.stop()
+        raise
+    return running
+
+
+def population_resources(hospital_key: str, *, seed: int = 7, patients: int = 12) -> list[Json]:
+    """What the built-in population left at one hospital."""
+    from service.practice_ehr.population import generate
+
+    return [
+        resource for person in generate(seed=seed, patients=patients) for resource in person.resources(hospital_key)
+    ]
+
+
+def run(
+    dress: str,
+    port: int = 0,
+    data_folder: Path | None = None,
+    faults_file: Path | None = None,
+    *,
+    clients: dict[str, Any] | None = None,
+    ready: Callable[[PracticeEhr], None] | None = None,
+    until: threading.Event | None = None,
+) -> None:
+    """Serve one hospital until Ctrl-C (or `until` is set); `ready` is told when it answers.
+
+    Without `data_folder` it holds its part of the built-in population; without `clients` (client_id -> JWKS) it asks
+    for no token. Raises LookupError (unknown dress), PracticeDataError, OSError, and pydantic's ValidationError.
+    """
+    resources = load_folder(data_folder) if data_folder else population_resources(dress)
+    faults = Faults.from_file(faults_file).items if faults_file else ()
+    hospital = Hospital(key=dress, dress=dress, resources=resources, clients=clients, faults=faults)
+    stopped = until or threading.Event()
+    with PracticeEhr(hospital, port=port) as ehr:
+        if ready:
+            ready(ehr)
+        try:
+            while not stopped.wait(timeout=0.5):
+                pass
+        except KeyboardInterrupt:
+            return

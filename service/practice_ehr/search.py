@@ -124,7 +124,7 @@ def _reference(value: Any, wanted: str, param: Param, modifier: str) -> bool:
     reference = value.get("reference") if isinstance(value, dict) else None
     if not isinstance(reference, str):
         return False
-    kind, found = (reference.split("/")[-2:] + [""])[:2] if "/" in reference else ("", reference)
+    kind, found = reference.split("/")[-2:] if "/" in reference else ("", reference)
     needs = "Patient" if param.name == "patient" else modifier
     if needs and kind != needs:
         return False

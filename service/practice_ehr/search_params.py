@@ -95,3 +95,8 @@ def values_at(resource: Any, path: str) -> Iterator[Any]:
             yield from values_at(item, rest)
         else:
             yield item
+
+
+def known_types() -> frozenset[str]:
+    """Types with a row in the table; others are only named `other` in the request log."""
+    return frozenset(_BY_TYPE)

@@ -40,6 +40,11 @@ def _change(resource: Json, dress: Dress, tenant: str) -> None:
     for index, rule in enumerate(changes.local_codes):
         if applies(rule.types, kind) and _of_category(resource, rule.categories):
             _localize(resource, rule, f"{dress.name}:{index}", tenant)
+    for index, more in enumerate(changes.add_codings):
+        if _chosen(more, resource, f"{dress.name}:coding:{index}"):
+            for concept in list(values_at(resource, more.path))[:1]:
+                display = {"display": more.display} if more.display else {}
+                concept.setdefault("coding", []).append({"system": more.system, "code": more.code, **display})
     if changes.systems:
         _rename_systems(resource, changes.systems)
     if kind == "Observation" and fraction(dress.name, "text", found) < changes.quantity_as_text_share:

@@ -30,9 +30,21 @@ class Place:
 
 
 HOSPITALS: dict[str, Place] = {
-    "epic": Place("epic", "Lakeside General Hospital", "urn:oid:2.16.840.1.113883.19.5.1", ("Dr. Amara Okafor", "Dr. Jonas Lindqvist")),
-    "oracle_health": Place("oracle_health", "River Valley Medical Center", "urn:oid:2.16.840.1.113883.19.5.2", ("Dr. Priya Raman", "Dr. Tomás Herrera")),
-    "athenahealth": Place("athenahealth", "Hillside Family Practice", "urn:oid:2.16.840.1.113883.19.5.3", ("Dr. Mei Tanaka",)),
+    "epic": Place(
+        "epic",
+        "Lakeside General Hospital",
+        "urn:oid:2.16.840.1.113883.19.5.1",
+        ("Dr. Amara Okafor", "Dr. Jonas Lindqvist"),
+    ),
+    "oracle_health": Place(
+        "oracle_health",
+        "River Valley Medical Center",
+        "urn:oid:2.16.840.1.113883.19.5.2",
+        ("Dr. Priya Raman", "Dr. Tomás Herrera"),
+    ),
+    "athenahealth": Place(
+        "athenahealth", "Hillside Family Practice", "urn:oid:2.16.840.1.113883.19.5.3", ("Dr. Mei Tanaka",)
+    ),
 }
 """The three practice hospitals; OIDs under HL7's example arc."""
 
@@ -95,10 +107,22 @@ class Recorder:
         self.add("Location", {"status": "active", "name": f"{self.place.name}, main building"}, f"loc-{tag}")
         for index, name in enumerate(self.place.clinicians):
             given, family = name.removeprefix("Dr. ").split(" ", 1)
-            body = {"active": True, "name": [{"use": "official", "family": family, "given": [given], "prefix": ["Dr."]}]}
+            body = {
+                "active": True,
+                "name": [{"use": "official", "family": family, "given": [given], "prefix": ["Dr."]}],
+            }
             self.add("Practitioner", body, f"prac-{tag}-{index}")
 
-    def encounter(self, day: date, kind: str, reason: str | None = None, *, hours: float = 0.5, hour: int = 9, end_day: date | None = None) -> str:
+    def encounter(
+        self,
+        day: date,
+        kind: str,
+        reason: str | None = None,
+        *,
+        hours: float = 0.5,
+        hour: int = 9,
+        end_day: date | None = None,
+    ) -> str:
         """A contact; returns its reference. Kinds: visit, video, emergency, inpatient."""
         codes = {
             "visit": ("AMB", "ambulatory", "185349003", "Encounter for check up"),
@@ -127,7 +151,15 @@ class Recorder:
             body["hospitalization"] = {"dischargeDisposition": concept(THO + "discharge-disposition", "home", "Home")}
         return f"Encounter/{self.add('Encounter', body)['id']}"
 
-    def problem(self, key: str, onset: date | str, *, ended: date | None = None, encounter: str | None = None, verification: str = "confirmed") -> Json:
+    def problem(
+        self,
+        key: str,
+        onset: date | str,
+        *,
+        ended: date | None = None,
+        encounter: str | None = None,
+        verification: str = "confirmed",
+    ) -> Json:
         """A Condition with SNOMED CT and ICD-10-CM codes."""
         snomed, name, icd, icd_name = CODES["problems"][key]
         body: Json = {
@@ -148,7 +180,18 @@ class Recorder:
             body.pop("clinicalStatus")
         return self.add("Condition", body)
 
-    def drug(self, key: str, day: date, *, state: str = "active", days: int = 90, refills: int = 3, reason: str | None = None, encounter: str | None = None, sig: str | None = None) -> Json:
+    def drug(
+        self,
+        key: str,
+        day: date,
+        *,
+        state: str = "active",
+        days: int = 90,
+        refills: int = 3,
+        reason: str | None = None,
+        encounter: str | None = None,
+        sig: str | None = None,
+    ) -> Json:
         """A MedicationRequest."""
         code, name, instruction, per_day = CODES["drugs"][key]
         dosage: Json = {"text": sig or instruction}
@@ -230,7 +273,10 @@ class Recorder:
             quantity = {"value": round(value), "unit": "mmHg", "system": UCUM, "code": "mm[Hg]"}
             return {"code": concept(LOINC, code, name), "valueQuantity": quantity}
 
-        parts = [part("8480-6", "Systolic blood pressure", systolic), part("8462-4", "Diastolic blood pressure", diastolic)]
+        parts = [
+            part("8480-6", "Systolic blood pressure", systolic),
+            part("8462-4", "Diastolic blood pressure", diastolic),
+        ]
         return self._vital(concept(LOINC, "85354-9", "Blood pressure panel"), when, encounter, {"component": parts})
 
     def _vital(self, code: Json, when: str, encounter: str | None, value: Json) -> Json:
@@ -274,7 +320,9 @@ class Recorder:
             },
         )
 
-    def allergy(self, code: tuple[str, str, str], reaction: tuple[str, str] | None, day: date, *, severity: str = "moderate") -> Json:
+    def allergy(
+        self, code: tuple[str, str, str], reaction: tuple[str, str] | None, day: date, *, severity: str = "moderate"
+    ) -> Json:
         """An AllergyIntolerance; without reaction for an explicit negative."""
         body: Json = {
             "clinicalStatus": status("allergyintolerance-clinical", "active"),
@@ -308,12 +356,19 @@ class Recorder:
 
     def procedure(self, code: tuple[str, str], day: date, *, done: bool = True, why_not: str = "") -> Json:
         """A Procedure, done or not."""
-        body: Json = {"status": "completed" if done else "not-done", "code": concept(SNOMED, *code), "subject": self.subject, "performedDateTime": str(day)}
+        body: Json = {
+            "status": "completed" if done else "not-done",
+            "code": concept(SNOMED, *code),
+            "subject": self.subject,
+            "performedDateTime": str(day),
+        }
         if not done:
             body["statusReason"] = {"text": why_not}
         return self.add("Procedure", body)
 
-    def narrative_report(self, code: tuple[str, str], category: tuple[str, str], text: str, day: date, conclusion: str = "") -> Json:
+    def narrative_report(
+        self, code: tuple[str, str], category: tuple[str, str], text: str, day: date, conclusion: str = ""
+    ) -> Json:
         """A DiagnosticReport in words."""
         body: Json = {
             "status": "final",
@@ -328,7 +383,16 @@ class Recorder:
             body["conclusion"] = conclusion
         return self.add("DiagnosticReport", body)
 
-    def note(self, code: tuple[str, str], text: str, day: date, encounter: str | None = None, *, kind: str = "text/plain", as_binary: bool = False) -> Json:
+    def note(
+        self,
+        code: tuple[str, str],
+        text: str,
+        day: date,
+        encounter: str | None = None,
+        *,
+        kind: str = "text/plain",
+        as_binary: bool = False,
+    ) -> Json:
         """A DocumentReference with its text inside, or in a Binary that has to be fetched."""
         attachment: Json = {"contentType": kind, "title": code[1], "creation": str(day)}
         if as_binary:
@@ -339,7 +403,13 @@ class Recorder:
         body: Json = {
             "status": "current",
             "type": concept(LOINC, *code),
-            "category": [concept(US_CORE.replace("StructureDefinition", "CodeSystem") + "us-core-documentreference-category", "clinical-note", "Clinical Note")],
+            "category": [
+                concept(
+                    US_CORE.replace("StructureDefinition", "CodeSystem") + "us-core-documentreference-category",
+                    "clinical-note",
+                    "Clinical Note",
+                )
+            ],
             "subject": self.subject,
             "date": f"{day}T17:00:00Z",
             "author": [self.clinician()],
@@ -357,10 +427,17 @@ class Recorder:
             "intent": "plan",
             "title": title,
             "category": [
-                concept(US_CORE.replace("StructureDefinition", "CodeSystem") + "careplan-category", "assess-plan", "Assessment and Plan of Treatment"),
+                concept(
+                    US_CORE.replace("StructureDefinition", "CodeSystem") + "careplan-category",
+                    "assess-plan",
+                    "Assessment and Plan of Treatment",
+                ),
                 concept(SNOMED, "38717003", "Longitudinal care plan"),
             ],
-            "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{title}</p><ul>{lines}</ul></div>'},
+            "text": {
+                "status": "generated",
+                "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{title}</p><ul>{lines}</ul></div>',
+            },
             "subject": self.subject,
             "period": {"start": str(start)},
             "activity": [{"detail": {"status": "in-progress", "description": s}} for s in steps],
@@ -376,7 +453,12 @@ class Recorder:
             {
                 "target": [{"reference": f"{target['resourceType']}/{target['id']}"}],
                 "recorded": f"{day}T17:05:00Z",
-                "agent": [{"type": concept(THO + "provenance-participant-type", "author", "Author"), "who": {"display": self.place.clinicians[0]}}],
+                "agent": [
+                    {
+                        "type": concept(THO + "provenance-participant-type", "author", "Author"),
+                        "who": {"display": self.place.clinicians[0]},
+                    }
+                ],
             },
         )
 
