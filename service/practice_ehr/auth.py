@@ -156,7 +156,7 @@ class AuthorizationServer:
             if not row:
                 raise self._invalid("kid")
             # Only the key's own type can verify: an RSA key never checks an ES384 signature.
-            return jwt.decode(assertion, KeySet.import_key_set({"keys": row}), algorithms=ALGORITHMS).claims  # type: ignore[arg-type]
+            return jwt.decode(assertion, KeySet.import_key_set({"keys": row}), algorithms=ALGORITHMS).claims
         except (JoseError, ValueError, UnicodeError, AttributeError):
             raise self._invalid("signature") from None
 

@@ -26,8 +26,22 @@ LOOPBACK = "127.0.0.1"
 class PracticeEhr:
     """One practice hospital on a loopback port of its own, served by a background thread. Use as a context manager."""
 
-    def __init__(self, hospital: Hospital, *, port: int = 0) -> None:
-        """`port` 0: a free one. The port is taken at once, so `base_url` is known before `start`. OSError when it is in use."""
+    def __init__(
+        self,
+        hospital: Hospital | str,
+        resources: Iterable[Json] = (),
+        *,
+        dress: str = "generic",
+        clients: dict[str, list[Json]] | None = None,
+        faults: Faults | None = None,
+        port: int = 0,
+    ) -> None:
+        """A Hospital, or a key with `resources`, `dress` and `clients` (client_id -> public JWKs; none: an open server).
+
+        `port` 0: a free one. The port is taken at once, so `base_url` is known before `start`; OSError when it is in use.
+        """
+        if isinstance(hospital, str):
+            hospital = Hospital(key=hospital, dress=dress, resources=list(resources), clients=clients)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -38,7 +52,9 @@ class PracticeEhr:
         self.port: int = self._socket.getsockname()[1]
         self.origin = f"http://{LOOPBACK}:{self.port}"
         app = create_app(hospital, origin=self.origin)
-        self.practice: PracticeServer = app.state.practice
+        self.state: PracticeServer = app.state.practice
+        if faults is not None:
+            self.state.faults.set(*faults.items)
         config = uvicorn.Config(
             app,
             http=PracticeProtocol,
@@ -54,39 +70,39 @@ class PracticeEhr:
     @property
     def hospital(self) -> Hospital:
         """Its configuration."""
-        return self.practice.hospital
+        return self.state.hospital
 
     @property
     def base_url(self) -> str:
         """The FHIR base, without a slash at the end."""
-        return f"{self.origin}{self.practice.base_path}"
+        return f"{self.origin}{self.state.base_path}"
 
     @property
     def token_url(self) -> str:
         """Where tokens are given at present."""
-        return f"{self.origin}{self.practice.auth.token_path}"
+        return f"{self.origin}{self.state.auth.token_path}"
 
     @property
     def faults(self) -> Faults:
         """Its faults; they can be changed at any time."""
-        return self.practice.faults
+        return self.state.faults
 
     @property
     def requests(self) -> list[Seen]:
         """The requests so far, without anything that identifies a patient."""
-        return list(self.practice.requests)
+        return list(self.state.requests)
 
     def register(self, client_id: str, keys: list[Json]) -> None:
         """Register a client with its public JWKs."""
-        self.practice.auth.register(client_id, keys)
+        self.state.auth.register(client_id, keys)
 
     def put(self, resource: Json) -> None:
         """Create or replace a resource, dressed like the others."""
-        self.practice.put(resource)
+        self.state.put(resource)
 
     def delete(self, resource_type: str, resource_id: str) -> None:
         """Let a resource vanish."""
-        self.practice.store.delete(resource_type, resource_id)
+        self.state.store.delete(resource_type, resource_id)
 
     def start(self) -> PracticeEhr:
         """Start serving; returns when requests are answered."""
@@ -149,7 +165,7 @@ def serve(hospitals: Iterable[Hospital], ports: Sequence[int] = ()) -> PracticeE
 
 def population_resources(hospital_key: str, *, seed: int = 7, patients: int = 12) -> list[Json]:
     """What the built-in population left at one hospital."""
-    from service.practice_ehr.population import generate
+    from service.practice_ehr.population import generate  # only when the built-in population is wanted
 
     return [
         resource for person in generate(seed=seed, patients=patients) for resource in person.resources(hospital_key)

@@ -61,6 +61,11 @@ class PracticeServer:
         self.base_path = self.dress.base_path.replace("{tenant}", self.dress.tenant)
         self._fhir = FhirServer(self.dress, self.store)
 
+    @property
+    def token_calls(self) -> int:
+        """Requests the token endpoint got."""
+        return sum(seen.interaction == "token" for seen in self.requests)
+
     def put(self, resource: Json) -> None:
         """Create or replace a resource, dressed like the others."""
         check_resource(resource)
