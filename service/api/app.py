@@ -15,10 +15,11 @@ from service.api import problems, routes_patients, routes_sites
 from service.api.auth import Use, authorize
 from service.api.middleware import Account, BodyCap, route_of
 from service.api.problems import Problem
-from service.api.services import Runtime, Services
+from service.api.services import Services
 from service.page import routes as page_routes
 from service.settings import Settings
 from service.store import Store
+from service.workflows import Runtime
 
 DESCRIPTION = """EHR records in; small, cited, honest context out.
 
@@ -45,7 +46,7 @@ def create_app(settings: Settings, store: Store | None = None, runtime: Runtime 
     app.include_router(routes_patients.router)
     app.include_router(page_routes.router)
     _own_routes(app)
-    app.add_middleware(BodyCap, max_bytes=services.max_body_bytes)
+    app.add_middleware(BodyCap, max_bytes=settings.max_body_bytes)
     app.add_middleware(Account, services=services)
     app.add_exception_handler(Problem, _for_person(problems.on_problem))
     app.add_exception_handler(HTTPException, _for_person(problems.on_http_exception))

@@ -1,0 +1,214 @@
+"""What the patient page says, rendered from charts without a server."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.normalizer import assemble, coverage_from_entries, normalize
+from context_builder import build_context, summarize
+from context_builder.document import ContextRequest
+from models.record import SECTIONS, Chart, Coverage, CoverageState, RawResource, Section
+from service.page.pivot import shortened
+from service.page.routes import templates
+from service.page.sparkline import HEIGHT, WIDTH, Point, sparkline
+from service.page.view import page
+from service.page.words import SECTION_TITLES, STATE_TONE, STATE_WORDS, absence, ago
+
+NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
+INSTANT = "2025-03-01T12:00:00Z"
+HOSTILE = '"><script>window.owned=1</script><img src=x onerror=window.owned=1>'
+
+
+class Reader:
+    role = "clinician"
+
+
+def resource(kind: str, rid: str, **fields: Any) -> dict[str, Any]:
+    who = (
+        {}
+        if kind == "Patient"
+        else {"patient" if kind in ("AllergyIntolerance", "Immunization") else "subject": {"reference": "Patient/p"}}
+    )
+    return {"resourceType": kind, "id": rid, **who, **fields}
+
+
+def lab(rid: str, value: float, day: str, **fields: Any) -> dict[str, Any]:
+    return resource(
+        "Observation", rid, status="final", category=[{"coding": [{"code": "laboratory"}]}],
+        code={"coding": [{"system": "http://loinc.org", "code": "4548-4", "display": "Hemoglobin A1c"}]},
+        effectiveDateTime=day, valueQuantity={"value": value, "unit": "%"}, **fields,
+    )  # fmt: skip
+
+
+def chart_of(*resources: dict[str, Any], coverage: tuple[Coverage, ...] | None = None) -> Chart:
+    raw = [
+        RawResource(
+            tenant="t", site="north", resource_type=r["resourceType"], resource_id=r["id"],
+            content=json.dumps(r).encode(), retrieved=INSTANT,
+        )
+        for r in resources
+    ]  # fmt: skip
+    found = normalize(raw)
+    lines = coverage_from_entries(found.entries, ("north",)) if coverage is None else coverage
+    return assemble("t", "pid-1", found.entries, lines, as_of=INSTANT, ledger=found.ledger)
+
+
+def html_of(chart: Chart) -> str:
+    document = build_context(chart, ContextRequest(budget_tokens=8000))
+    values = page(chart, document, summarize(document, chart=chart), now=NOW)
+    return templates().get_template("patient.html").render(**values, principal=Reader(), can_refresh=True, notice="")
+
+
+PERSON = resource(
+    "Patient", "p", name=[{"family": "Oduya", "given": ["Mirembe"]}], birthDate="1961-09", gender="female"
+)
+
+
+def test_the_page_shows_identity_lists_labs_and_where_each_came_from() -> None:
+    made = html_of(
+        chart_of(
+            PERSON,
+            resource(
+                "Condition",
+                "c1",
+                clinicalStatus={"coding": [{"code": "active"}]},
+                code={"text": "Gout"},
+                onsetDateTime="2020",
+            ),
+            lab("o1", 6.9, "2024-01-02"),
+            lab("o2", 8.4, "2024-08-02", interpretation=[{"coding": [{"code": "H"}]}]),
+        )
+    )
+    for word in ("Mirembe Oduya", "1961-09", "Gout", "Hemoglobin A1c", "8.4", "high", "2024-08-02", "north"):
+        assert word in made
+    assert "<svg" in made
+    sources = [json.loads(html.unescape(s)) for s in re.findall(r'data-sources="([^"]*)"', made)]
+    assert {s["reference"] for group in sources for s in group} >= {
+        "Patient/p",
+        "Condition/c1",
+        "Observation/o1",
+        "Observation/o2",
+    }
+
+
+def test_a_year_and_month_of_birth_give_no_invented_day() -> None:
+    made = html_of(chart_of(PERSON))
+    assert "1961-09-" not in made
+    assert "(63 years)" in made, "September 1961 is 63 years before March 2025 on every day of that month"
+
+
+@pytest.mark.parametrize("place", ["name", "problem", "unit", "reaction", "note"])
+def test_markup_in_any_field_is_text(place: str) -> None:
+    resources = [PERSON | {"name": [{"family": HOSTILE}]} if place == "name" else PERSON]
+    if place == "problem":
+        resources.append(resource("Condition", "c", code={"text": HOSTILE}, onsetDateTime="2020"))
+    if place == "unit":
+        resources.append(lab("o", 1, "2024-01-01") | {"valueQuantity": {"value": 1, "unit": HOSTILE}})
+    if place == "reaction":
+        resources.append(
+            resource(
+                "AllergyIntolerance", "a", code={"text": "Nuts"}, reaction=[{"manifestation": [{"text": HOSTILE}]}]
+            )
+        )
+    if place == "note":
+        resources.append(resource("DocumentReference", "d", status="current", type={"text": HOSTILE}, content=[]))
+    made = html_of(chart_of(*resources))
+    assert "owned" in made, "the text is shown, as text"
+    assert "<script>" not in made and "<img src=x" not in made
+    assert not re.search(r"<[^>]*\son\w+\s*=", made)
+
+
+def test_the_templates_hold_no_inline_script_style_or_handler() -> None:
+    for name in templates().list_templates():
+        source, _, _ = templates().loader.get_source(templates(), name)  # type: ignore[union-attr]
+        assert not re.search(
+            r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:|https?://|\|\s*safe", source
+        ), name
+
+
+def test_every_state_and_section_has_words_and_a_tone() -> None:
+    assert set(STATE_WORDS) == set(STATE_TONE) == set(get_args(CoverageState))
+    assert set(SECTION_TITLES) == set(SECTIONS)
+
+
+@pytest.mark.parametrize("state", [s for s in get_args(CoverageState) if s != "none_asserted"])
+@pytest.mark.parametrize("section", ["allergies", "problems", "medications", "labs"])
+def test_absence_is_never_a_negative(state: CoverageState, section: Section) -> None:
+    line = Coverage(section=section, site="north", state=state, as_of=INSTANT)
+    made = html_of(chart_of(PERSON, coverage=(line,)))
+    visible = re.sub(r"<[^>]+>", " ", made).lower()
+    for negative in ("no known", "states that there are none", "none known", "source states none", "nkda"):
+        assert negative not in visible
+    assert STATE_WORDS[state] in visible
+
+
+def test_an_asserted_none_is_said_and_its_source_named() -> None:
+    words = absence("allergies", [Coverage(section="allergies", site="north", state="none_asserted")])
+    assert "north" in words and "states that there are none" in words
+
+
+def test_broken_sections_are_counted_and_explained_beside_the_record() -> None:
+    lines = (
+        Coverage(section="labs", site="north", state="failed", reason="HTTP 500 three times"),
+        Coverage(section="problems", site="north", state="present", quarantined=2, stored=1),
+        Coverage(section="allergies", site="south", state="not_authorized", reason="HTTP 403"),
+    )
+    made = html_of(chart_of(PERSON, coverage=lines))
+    for words in (
+        "3 sections could not be read in full",
+        "HTTP 500 three times",
+        "HTTP 403",
+        "2 unreadable, kept in quarantine",
+    ):
+        assert words in made
+
+
+def test_what_the_context_left_out_is_listed_with_its_reason() -> None:
+    chart = chart_of(PERSON, *(lab(f"o{i}", 5 + i / 10, f"2024-{1 + i % 12:02}-{1 + i % 28:02}") for i in range(90)))
+    document = build_context(chart, ContextRequest(budget_tokens=500))
+    values = page(chart, document, summarize(document, chart=chart), now=NOW)
+    assert values["omitted"]["total"] == document.ledger.omitted > 0
+    assert sum(count for _, count in values["omitted"]["reasons"]) == document.ledger.omitted
+
+
+def test_the_page_is_the_same_for_the_same_chart() -> None:
+    chart = chart_of(PERSON, lab("o1", 7, "2024-01-01"))
+    again = msgspec.json.decode(msgspec.json.encode(chart), type=Chart)
+    assert html_of(chart) == html_of(again)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1e9, 1e9), st.floats(-1e6, 1e6)), min_size=2, max_size=30),
+    st.floats(-1e6, 1e6),
+    st.floats(0, 1e6),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_trend_line_stays_in_its_box(points: list[tuple[float, float]], low: float, width: float) -> None:
+    made = sparkline([Point(at, value) for at, value in points], low=low, high=low + width)
+    assert made is not None
+    for x, y, _ in made.dots:
+        assert 0 <= x <= WIDTH and 0 <= y <= HEIGHT
+    assert made.band is not None
+    top, height = made.band
+    assert 0 <= top <= HEIGHT and top + height <= HEIGHT + 1
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**6), max_value=10**6))
+def test_a_shortened_number_is_the_same_number_to_three_decimals(number: Any) -> None:
+    assert abs(float(shortened(str(number))) - float(number)) <= 0.0005 + 1e-9
+    assert shortened("7.0") == "7.0" and shortened("<0.00001").startswith("<")
+
+
+def test_ages_of_data_are_words() -> None:
+    assert ago("2025-03-01T11:00:00Z", NOW) == "1 hour ago"
+    assert ago("2025-02-27T12:00:00Z", NOW) == "2 days ago"
+    assert ago("", NOW) == "never"
