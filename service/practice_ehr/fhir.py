@@ -54,12 +54,16 @@ class FhirServer:
         kind, values = exchange.target.resource_type, exchange.values
         if self.pages.key(values):
             return self._bundle(exchange, self._further(exchange))
-        number = self.pages.plain_number(values)
-        if number < 1:
-            raise bad_request("page is no number from 1 on.", "invalid")
+        number = self._number(values)
         query = parse_query(self._dress, kind, exchange.params, strict=exchange.strict)
         matches = sort(select(self._store, kind, query.criteria), kind, query.sort)
         return self._bundle(exchange, self._start(exchange, query, matches, f"{exchange.base}/{kind}", number))
+
+    def _number(self, values: dict[str, str]) -> int:
+        number = self.pages.plain_number(values)
+        if number < 1:
+            raise bad_request("page is no number from 1 on.", "invalid")
+        return number
 
     def _start(self, exchange: Exchange, query: Query, matches: Iterable[Json], path: str, number: int = 1) -> Position:
         client = exchange.grant.client_id if exchange.grant else ""
@@ -86,7 +90,8 @@ class FhirServer:
         count = parse_query(self._dress, "Patient", [("_id", patient), *_counts(exchange)], strict=False).count
         query = Query("Patient", [], count, used=_counts(exchange))
         path = f"{exchange.base}/Patient/{patient}/$everything"
-        return self._bundle(exchange, self._start(exchange, query, [*own, *shared.values()], path))
+        number = self._number(exchange.values)
+        return self._bundle(exchange, self._start(exchange, query, [*own, *shared.values()], path, number))
 
     def _visible(self, exchange: Exchange, resource: Json) -> bool:
         kind = resource["resourceType"]
