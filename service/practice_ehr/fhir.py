@@ -52,6 +52,9 @@ class FhirServer:
 
     def _search(self, exchange: Exchange) -> Reply:
         kind, values = exchange.target.resource_type, exchange.values
+        if "dead_link" in exchange.due:
+            self.pages.forget(values)
+            raise refused(self._dress.paging.dead, self._dress.content_type)
         if self.pages.key(values):
             return self._bundle(exchange, self._further(exchange))
         number = self._number(values)
@@ -74,8 +77,7 @@ class FhirServer:
         values, client = exchange.values, exchange.grant.client_id if exchange.grant else ""
         position = self.pages.find(values)
         alive = position is not None and position.walk.query.resource_type == exchange.target.resource_type
-        if "dead_link" in exchange.due or not alive or position is None or position.walk.client_id != client:
-            self.pages.forget(values)
+        if not alive or position is None or position.walk.client_id != client:
             raise refused(self._dress.paging.dead, self._dress.content_type)
         return position
 
