@@ -10,7 +10,35 @@ from typing import Any
 import structlog
 
 ALLOWED = frozenset(
-    ["event", "level", "timestamp", "logger", "route", "status", "ms", "request_id", "code", "action", "site", "section", "state", "count", "error", "run_id", "tenant", "offered", "stored", "quarantined", "missing", "requests", "version", "port", "attempt", "seconds", "kind"]
+    [
+        "event",
+        "level",
+        "timestamp",
+        "logger",
+        "route",
+        "status",
+        "ms",
+        "request_id",
+        "code",
+        "action",
+        "site",
+        "section",
+        "state",
+        "count",
+        "error",
+        "run_id",
+        "tenant",
+        "offered",
+        "stored",
+        "quarantined",
+        "missing",
+        "requests",
+        "version",
+        "port",
+        "attempt",
+        "seconds",
+        "kind",
+    ]
 )
 """Keys a log line may carry. Anything else is dropped and its name is told."""
 QUIET = (

@@ -14,12 +14,28 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHARTBRIEF_", extra="ignore", frozen=True)
 
     home: Path = Field(default=Path(".chartbrief"), description="Local data: embedded database, key file.")
+    tenant: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="Tenant of CLI commands.")
+
+    # The database
     database_url: str | None = Field(
         default=None,
         validation_alias=AliasChoices("DATABASE_URL", "CHARTBRIEF_DATABASE_URL", "database_url"),
         description="PostgreSQL to use; without it an embedded server runs under `home`.",
     )
-    tenant: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="Tenant of CLI commands.")
+    pool_size: int = Field(
+        default=5, gt=0, description="Database connections kept by this process; twice as many under load."
+    )
+    pool_wait_seconds: float = Field(
+        default=10.0, gt=0, description="A call that gets no connection for so long is answered 'unavailable'."
+    )
+    connect_seconds: int = Field(
+        default=10, gt=0, description="A new connection to the database is given up after this."
+    )
+    statement_seconds: float = Field(
+        default=30.0, gt=0, description="A database statement, or its wait for a lock, is cancelled after this."
+    )
+
+    # Secrets at rest
     master_key_file: Path | None = Field(
         default=None, description="Key file; default: `home`/master.key, made with mode 0600."
     )
@@ -27,12 +43,25 @@ class Settings(BaseSettings):
         default=None, description="AWS KMS key that wraps data keys, instead of the key file."
     )
     kms_endpoint_url: str | None = Field(default=None, description="KMS endpoint, for private endpoints.")
-    pool_size: int = Field(default=5, gt=0, description="Database connections kept by this process.")
-    statement_seconds: float = Field(default=30.0, gt=0, description="A database statement is cancelled after this.")
+
+    # Requests
     max_body_bytes: int = Field(default=2_000_000, gt=0, description="Largest request body the API reads.")
     session_minutes: int = Field(default=30, gt=0, description="How long a browser session lasts.")
-    raw_retention_days: int = Field(default=365, gt=0, description="How long replaced raw versions are kept.")
-    refresh_concurrency: int = Field(default=4, gt=0, description="Refreshes that run side by side in this process.")
+
+    # Record and refresh
+    raw_retention_days: int = Field(
+        default=365, gt=0, description="How long resource versions that left the chart are kept."
+    )
+    refresh_concurrency: int = Field(
+        default=4, gt=0, description="Refreshes that run side by side in this process; the others wait in the queue."
+    )
+    commit_attempts: int = Field(
+        default=5,
+        gt=0,
+        description="Tries to commit a section while the database is away (1, 2, 4, ... seconds apart).",
+    )
+
+    # The language model
     model_id: str | None = Field(
         default=None, description="Bedrock model that writes summaries; None: the record alone."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from context_builder import build_context, summarize
+from context_builder.build import build_context
 from context_builder.document import BadContextRequest, BudgetTooSmall, ContextDocument, ContextRequest, Summary
 from models.record import Chart
 from models.record.dates import is_partial_date
@@ -34,5 +34,7 @@ class Reading:
 
     def summary(self, tenant: str, patient_id: str, request: ContextRequest) -> tuple[Chart, ContextDocument, Summary]:
         """The chart, its context and the summary that the record alone gives."""
+        from context_builder import summarize
+
         chart, document = self.context(tenant, patient_id, request)
         return chart, document, summarize(document, chart=chart)

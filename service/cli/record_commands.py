@@ -64,12 +64,13 @@ def summary(
     as_json: AsJson = False,
 ) -> None:
     """Summarize a patient from the record alone: every sentence cites what it rests on."""
-    from context_builder import summarize
     from service.cli import output, render
 
     request = context_request(budget, "summary")
     found = _chart(bundle, patient, as_of, max_mb)
     document = _build(found, request)
+    from context_builder import summarize
+
     written = summarize(document, chart=found)
     if as_json:
         cited = {key for s in written.statements for key in s.cites}
@@ -106,7 +107,7 @@ def context_request(budget: int, purpose: str, **more: Any) -> ContextRequest:
 
 
 def _build(chart: Chart, request: ContextRequest) -> ContextDocument:
-    from context_builder import build_context
+    from context_builder.build import build_context
     from context_builder.document import BudgetTooSmall
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,39 +12,76 @@ import alembic.command
 import alembic.config
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.settings import Settings
-from service.store.server import StoreUnavailable, database_url
+from service.store.server import Server, StoreUnavailable
 
 MIGRATION_LOCK = 7_423_001
-_UNAVAILABLE_STATES = ("08", "53", "55P03", "57", "58")
-"""SQLSTATE classes that mean: not now. 08 connection, 53 resources (disk full), 55P03 lock, 57 operator, 58 system."""
+ROLE = "chartbrief_app"
+_UNAVAILABLE_STATES = ("08", "25006", "40", "53", "55P03", "57", "58")
+"""SQLSTATE classes that mean: not now. 08 connection, 25006 read-only standby, 40 serialization and deadlock,
+53 resources (disk full), 55P03 lock, 57 operator intervention and timeouts, 58 system."""
+
+
+class StoreDefect(Exception):
+    """A statement the database refused. Its message is left out: PostgreSQL quotes the values it refuses."""
+
+    code = "store_defect"
 
 
 class Database:
-    """An engine with the migrations run."""
+    """An engine that is connected, and its tables brought up to date, when it is first used."""
 
     def __init__(self, settings: Settings) -> None:
-        self.url = database_url(settings)
-        seconds = int(settings.statement_seconds * 1000)
-        self.engine: Engine = create_engine(
-            self.url,
-            pool_size=settings.pool_size,
-            max_overflow=settings.pool_size,
+        self._settings = settings
+        self._server = Server(settings)
+        self._engine: Engine | None = None
+        self._become = f"set local role {ROLE}"
+        self._opening = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; raises StoreUnavailable while the database cannot be reached."""
+        with self._opening:
+            if self._engine is None:
+                engine = self._open(self._server.url())
+                try:
+                    self._migrate(engine)
+                    with _translated(), engine.begin() as connection:
+                        self._become = _way_to_the_role(connection)
+                except BaseException:
+                    engine.dispose()
+                    raise
+                self._engine = engine
+            return self._engine
+
+    @property
+    def url(self) -> str:
+        """The database's URL (psycopg), password included."""
+        return self.engine.url.render_as_string(hide_password=False)
+
+    def _open(self, url: str) -> Engine:
+        milliseconds = int(self._settings.statement_seconds * 1000)
+        return create_engine(
+            url,
+            pool_size=self._settings.pool_size,
+            max_overflow=self._settings.pool_size,
+            pool_timeout=self._settings.pool_wait_seconds,
             pool_pre_ping=True,
             hide_parameters=True,  # statements in errors must not carry patients' data
             connect_args={
-                "connect_timeout": 10,
-                "options": f"-c statement_timeout={seconds} -c lock_timeout={seconds}",
+                "connect_timeout": self._settings.connect_seconds,
+                "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
             },
         )
-        self.migrate()
 
-    def migrate(self) -> None:
+    @staticmethod
+    def _migrate(engine: Engine) -> None:
         """Bring the tables to the newest version; processes that start together wait for each other."""
         config = alembic.config.Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with _translated(), self.engine.connect() as connection:
+        with _translated(), engine.connect() as connection:
             connection.execute(text("select pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
             try:
                 connection.commit()
@@ -51,42 +89,81 @@ class Database:
                 alembic.command.upgrade(config, "head")
                 connection.commit()
             finally:
-                connection.execute(text("select pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
-                connection.commit()
+                if not connection.invalidated:
+                    connection.rollback()
+                    connection.execute(text("select pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+                    connection.commit()
 
     @contextmanager
-    def transaction(self, tenant: str) -> Iterator[Connection]:
-        """One transaction of one tenant. Row-level security holds even where a statement forgets the tenant."""
+    def transaction(self, tenant: str, *, snapshot: bool = False) -> Iterator[Connection]:
+        """One transaction of one tenant. Row-level security holds even where a statement forgets the tenant.
+
+        `snapshot`: all statements see the database as of one instant.
+        """
         if not tenant:
             raise ValueError("a tenant is needed")
-        with _translated(), self.engine.begin() as connection:
-            connection.execute(text("set local role chartbrief_app"))
+        with self._begin(snapshot) as connection:
             connection.execute(text("select set_config('app.tenant', :tenant, true)"), {"tenant": tenant})
             yield connection
 
     @contextmanager
-    def keys(self) -> Iterator[Connection]:
-        """A transaction on the access keys, which name their tenant only once they are found."""
-        with _translated(), self.engine.begin() as connection:
+    def key_lookup(self, key_id: str) -> Iterator[Connection]:
+        """A transaction that sees one access key and nothing else: the tenant is known only once the key is found."""
+        with self._begin(False) as connection:
+            connection.execute(text("select set_config('app.key_id', :key, true)"), {"key": key_id})
             yield connection
 
+    @contextmanager
+    def _begin(self, snapshot: bool) -> Iterator[Connection]:
+        engine = self.engine
+        try:
+            with _translated(), engine.begin() as connection:
+                if snapshot:
+                    connection.execute(text("set transaction isolation level repeatable read"))
+                connection.execute(text(self._become))
+                yield connection
+        except StoreUnavailable:
+            self._server.revive()
+            raise
+
     def close(self) -> None:
-        """Close all connections."""
-        self.engine.dispose()
+        """Close all connections; the next use opens them again."""
+        with self._opening:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+
+
+def _way_to_the_role(connection: Connection) -> str:
+    """How to stop being privileged. Where the role could not be made (a managed database), we must not be privileged."""
+    can = connection.execute(
+        text(
+            "select rolsuper or rolbypassrls as above, exists (select from pg_roles r where r.rolname = :role "
+            "and pg_has_role(current_user, r.oid, 'member')) as member from pg_roles where rolname = current_user"
+        ),
+        {"role": ROLE},
+    ).one()
+    if can.member:
+        return f"set local role {ROLE}"
+    if can.above:
+        raise StoreUnavailable(f"the database user bypasses row-level security and cannot become {ROLE}")
+    return "select 1"
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Database trouble as StoreUnavailable; defects stay what they are."""
+    """Database trouble as StoreUnavailable; what the database refuses as StoreDefect, without the values."""
     try:
         yield
+    except PoolTimeout:
+        raise StoreUnavailable("no free database connection") from None
     except OperationalError as error:
         raise StoreUnavailable(f"the database does not answer ({_state(error) or 'connection'})") from None
     except DBAPIError as error:
         state = _state(error)
-        if state.startswith(_UNAVAILABLE_STATES):
-            raise StoreUnavailable(f"the database cannot do this now ({state})") from None
-        raise
+        if state.startswith(_UNAVAILABLE_STATES) or error.connection_invalidated:
+            raise StoreUnavailable(f"the database cannot do this now ({state or 'connection'})") from None
+        raise StoreDefect(f"the database refused a statement ({state or type(error.orig).__name__})") from None
 
 
 def _state(error: Any) -> str:

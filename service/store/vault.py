@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import msgspec
 from sqlalchemy import text
@@ -18,6 +19,7 @@ class Vault:
 
     database: Database
     sealer: Sealer
+    _internal_keys: dict[tuple[str, str], bytes]
 
     def put_secret(self, tenant: str, site: str, name: str, secret: bytes) -> None:
         """Seal and keep a secret."""
@@ -48,6 +50,31 @@ class Vault:
                 {"t": tenant, "s": site, "n": name},
             )
 
+    def internal_key(self, tenant: str, name: str) -> bytes:
+        """A random key of the tenant that the service itself uses (audit chain, access keys); made at first use."""
+        held = self._internal_keys.get((tenant, name))
+        if held is None:
+            held = self._once(tenant, "", name, os.urandom(32))
+            self._internal_keys[tenant, name] = held
+        return held
+
+    def _once(self, tenant: str, site: str, name: str, secret: bytes) -> bytes:
+        """The secret that is kept there; `secret` where there is none yet. Two that come at once get the same."""
+        held = self.secret(tenant, site, name)
+        if held is not None:
+            return held
+        with self.database.transaction(tenant) as db:
+            db.execute(
+                text(
+                    "insert into secrets (tenant, site, name, sealed) values (:t, :s, :n, :x) "
+                    "on conflict (tenant, site, name) do nothing"
+                ),
+                {"t": tenant, "s": site, "n": name, "x": self.sealer.seal(secret, tenant, site, name)},
+            )
+        held = self.secret(tenant, site, name)
+        assert held is not None
+        return held
+
     def reseal(self, tenant: str) -> int:
         """Seal all of a tenant's secrets anew under the provider's current key; returns how many."""
         with self.database.transaction(tenant) as db:
@@ -72,9 +99,8 @@ class Vault:
         held = self.secret(tenant, site, "client_key")
         if held is None:
             made = KeyPair.generate(alg)
-            body = msgspec.json.encode({"pem": made.private_pem, "kid": made.kid, "alg": made.alg})
-            self.put_secret(tenant, site, "client_key", body)
-            held = body
+            body = {"pem": made.private_pem, "kid": made.kid, "alg": made.alg}
+            held = self._once(tenant, site, "client_key", msgspec.json.encode(body))
         data = msgspec.json.decode(held)
         return KeyPair(data["pem"], data["kid"], data["alg"])
 

@@ -1,13 +1,5 @@
-"""The built-in synthetic population of the practice hospitals. Nobody in it exists."""
+"""The built-in synthetic population: longitudinal patients whose courses hang together, some known to several hospitals."""
 
-from service.practice_ehr.population.generate import (
-    STAR_KEY,
-    TODAY,
-    SyntheticPatient,
-    canary,
-    generate,
-    hospital_resources,
-)
-from service.practice_ehr.population.record import HOSPITALS
+from service.practice_ehr.population.generate import STAR_KEY, SyntheticPatient, canary, generate, hospital_resources
 
-__all__ = ["HOSPITALS", "STAR_KEY", "TODAY", "SyntheticPatient", "canary", "generate", "hospital_resources"]
+__all__ = ["STAR_KEY", "SyntheticPatient", "canary", "generate", "hospital_resources"]

@@ -1,0 +1,1 @@
+"""Word lists and term tables of the verifier."""

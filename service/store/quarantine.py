@@ -1,0 +1,44 @@
+"""Quarantine: what was received and could not be used, kept with its bytes and the reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from sqlalchemy import Connection, text
+
+from models.record import Rejected
+from service.store.words import clean
+
+Stage = Literal["fetch", "read"]
+"""`fetch`: the adapter refused it; `read`: stored as raw, and not readable as what it says it is."""
+
+
+def set_aside(db: Connection, place: dict[str, Any], stage: Stage, rejected: Iterable[Rejected]) -> None:
+    """Put items into quarantine and mark them current; the same item twice is one row."""
+    rows = [
+        {k: place[k] for k in ("t", "p", "s")}
+        | {
+            "stage": stage,
+            "x": place.get("x") or item.section or "",
+            "reason": item.reason,
+            "detail": clean(item.detail),
+            "rt": clean(item.resource_type)[:200],
+            "ri": clean(item.resource_id)[:200],
+            "source": clean(item.source),
+            "content": item.content,
+            "hash": hashlib.sha256(item.content).hexdigest(),
+        }
+        for item in rejected
+    ]
+    if rows:
+        db.execute(
+            text(
+                "insert into quarantine (tenant, patient_id, site, stage, section, reason, detail, resource_type, "
+                "resource_id, source, content, content_hash) values (:t, :p, :s, :stage, :x, :reason, :detail, :rt, "
+                ":ri, :source, :content, :hash) on conflict (tenant, patient_id, site, stage, section, reason, "
+                "resource_type, md5(resource_id), md5(source), content_hash) do update set current = true"
+            ),
+            rows,
+        )
