@@ -421,7 +421,9 @@ class Source:
                     keys |= self._key_of(target)
                 if "contentType" in node and "data" not in node and isinstance(node.get("url"), str):
                     keys |= self._key_of(node["url"])
-                below += [v for k, v in node.items() if k not in ("contained", "extension") and isinstance(v, dict | list)]
+                below += [
+                    v for k, v in node.items() if k not in ("contained", "extension") and isinstance(v, dict | list)
+                ]
             level, depth = below, depth + 1
         return keys
 

@@ -51,7 +51,9 @@ def summarize(doc: ContextDocument, *, chart: Chart | None = None) -> Summary:
         if made:
             statements += made
             lines += [f"## {title}", *(_line(s) for s in made)]
-    conflicts = [ShownStatement(text=_sentence(c.text), cites=c.keys, kind="conflict", source="record") for c in doc.conflicts]
+    conflicts = [
+        ShownStatement(text=_sentence(c.text), cites=c.keys, kind="conflict", source="record") for c in doc.conflicts
+    ]
     if conflicts:
         statements += conflicts
         lines += ["## Sources disagree", *(_line(s) for s in conflicts)]
@@ -88,7 +90,12 @@ def _grouped(facts: Sequence[Fact]) -> dict[str, list[Fact]]:
 def _statement(fact: Fact, kind: str) -> ShownStatement:
     text = fact.text
     if fact.section in ("labs", "vitals") and fact.display and not text.startswith(fact.display):
-        parts = [fact.display, fact.value or text, fact.unit if fact.value else "", f"on {fact.date[:10]}" if fact.date else ""]
+        parts = [
+            fact.display,
+            fact.value or text,
+            fact.unit if fact.value else "",
+            f"on {fact.date[:10]}" if fact.date else "",
+        ]
         text = " ".join(p for p in parts if p)
     sites = sorted({o.site for o in fact.origin})
     where = f" ({', '.join(sites)})" if sites and not any(s in text for s in sites) else ""

@@ -139,7 +139,16 @@ def _take(bundle: dict[str, Any], into: Found, site: str, resource_type: str, pa
 
 
 _COMPANIONS = frozenset(
-    ["Provenance", "Medication", "Practitioner", "PractitionerRole", "Organization", "Location", "RelatedPerson", "Binary"]
+    [
+        "Provenance",
+        "Medication",
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "RelatedPerson",
+        "Binary",
+    ]
 )
 
 

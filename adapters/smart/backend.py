@@ -198,7 +198,9 @@ class BackendAuth:
             document = answer.json()
         except BadAnswer:
             raise AuthorizationError(
-                f"the token endpoint answered HTTP {answer.status} without JSON", code="token_endpoint_gone", status=answer.status
+                f"the token endpoint answered HTTP {answer.status} without JSON",
+                code="token_endpoint_gone",
+                status=answer.status,
             ) from None
         if answer.status != 200 or not isinstance(document, dict) or not isinstance(document.get("access_token"), str):
             reason = document.get("error") if isinstance(document, dict) else None
@@ -217,5 +219,12 @@ class BackendAuth:
 
 
 _OAUTH_ERRORS = frozenset(
-    ["invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"]
+    [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    ]
 )

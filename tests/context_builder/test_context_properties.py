@@ -106,7 +106,9 @@ def test_facts_are_printed_and_every_printed_key_resolves(chart: Chart, request:
 def test_hostile_text_cannot_pose_as_markup(chart: Chart, request: ContextRequest) -> None:
     document = built(chart, request)
     for line in document.text.splitlines():
-        assert line.startswith(("# Patient context", "## ", "- ", "|", "As of ", "Identity ", "Left out", "Every ", "Cite "))
+        assert line.startswith(
+            ("# Patient context", "## ", "- ", "|", "As of ", "Identity ", "Left out", "Every ", "Cite ")
+        )
         if line.startswith("#"):
             assert KEY.search(line) is None
     headings = [line for line in document.text.splitlines() if line.startswith("#")]

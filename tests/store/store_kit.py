@@ -23,7 +23,9 @@ def add_patient(store: Store, tenant: str = "t1", site: str = "north", there: st
     return store.register_patient(tenant, site, there)
 
 
-def raw(kind: str, found: str, body: dict[str, Any], *, tenant: str = "t1", site: str = "north", **more: Any) -> RawResource:
+def raw(
+    kind: str, found: str, body: dict[str, Any], *, tenant: str = "t1", site: str = "north", **more: Any
+) -> RawResource:
     content = json.dumps({"resourceType": kind, "id": found, **body}).encode()
     return RawResource(
         tenant=tenant,

@@ -74,7 +74,9 @@ def test_a_vanished_resource_leaves_the_chart_and_stays_as_raw(store: Store) -> 
     patient = add_patient(store)
     store.commit_fetch("t1", patient, "north", [fetch("problems", [condition("c1"), condition("c2", "Asthma")])])
     run = store.begin_run("t1", patient, ["north"])
-    store.commit_fetch("t1", patient, "north", [fetch("problems", [condition("c2", "Asthma")], as_of=LATER)], run_id=run)
+    store.commit_fetch(
+        "t1", patient, "north", [fetch("problems", [condition("c2", "Asthma")], as_of=LATER)], run_id=run
+    )
     assert problems(store, patient) == ["Asthma"]
     assert [(g["resource_type"], g["resource_id"]) for g in store.gone("t1", patient)] == [("Condition", "c1")]
     assert store.raw("t1", patient, "north", "Condition", "c1") is None
@@ -82,7 +84,9 @@ def test_a_vanished_resource_leaves_the_chart_and_stays_as_raw(store: Store) -> 
     assert old is not None and old.content == condition("c1").content
     state = store.run("t1", run)
     assert state is not None and state["sections"][0]["gone"] == 1
-    store.commit_fetch("t1", patient, "north", [fetch("problems", [condition("c1"), condition("c2", "Asthma")], as_of=LATEST)])
+    store.commit_fetch(
+        "t1", patient, "north", [fetch("problems", [condition("c1"), condition("c2", "Asthma")], as_of=LATEST)]
+    )
     assert problems(store, patient) == ["Asthma", "Hypertension"]
     assert store.gone("t1", patient) == []
 
@@ -90,7 +94,9 @@ def test_a_vanished_resource_leaves_the_chart_and_stays_as_raw(store: Store) -> 
 def test_a_truncated_answer_makes_nothing_vanish(store: Store) -> None:
     patient = add_patient(store)
     store.commit_fetch("t1", patient, "north", [fetch("problems", [condition("c1"), condition("c2", "Asthma")])])
-    store.commit_fetch("t1", patient, "north", [fetch("problems", [condition("c2", "Asthma")], state="truncated", as_of=LATER)])
+    store.commit_fetch(
+        "t1", patient, "north", [fetch("problems", [condition("c2", "Asthma")], state="truncated", as_of=LATER)]
+    )
     assert problems(store, patient) == ["Asthma", "Hypertension"]
     assert line(store, patient, "problems").state == "truncated"
 
@@ -236,7 +242,13 @@ def test_patients_are_found_by_name_birth_date_and_identifier(store: Store) -> N
         {"name": "ana", "birth_date": "1961-05-06", "identifier": "MRN-77"},
     ):
         assert [p["id"] for p in store.search_patients("t1", **asked)] == [patient], asked
-    for asked in ({"name": "bob"}, {"birth_date": "1961"}, {"identifier": "MRN"}, {"name": "ana", "identifier": "x"}, {}):
+    for asked in (
+        {"name": "bob"},
+        {"birth_date": "1961"},
+        {"identifier": "MRN"},
+        {"name": "ana", "identifier": "x"},
+        {},
+    ):
         assert store.search_patients("t1", **asked) == [], asked
 
 

@@ -65,7 +65,9 @@ class Care:
     def _asked_about_habits(self, record: Record, moment: datetime) -> None:
         if self.body.age >= 13:
             p = self.persona
-            observations.social_history(record, moment, smoking=p.smoking, drinks=p.drinking, pack_years=self.pack_years)
+            observations.social_history(
+                record, moment, smoking=p.smoking, drinks=p.drinking, pack_years=self.pack_years
+            )
 
     def visit(
         self,
@@ -86,7 +88,10 @@ class Care:
         """A contact with vital signs (not by telehealth), panels and decisions; None when the day is still to come."""
         day = _weekday(day) if kind not in ("emergency", "inpatient") else day
         moment = at(day, hour, int(self.rng.random() * 12) * 5)
-        if moment.date() + timedelta(minutes=minutes or clinical.MINUTES["IMP" if kind == "inpatient" else "AMB"]) > self.today:
+        if (
+            moment.date() + timedelta(minutes=minutes or clinical.MINUTES["IMP" if kind == "inpatient" else "AMB"])
+            > self.today
+        ):
             return None
         self.body.advance(day)
         record = self.record(hospital, day)
@@ -122,7 +127,9 @@ class Care:
         visit.phq9 = sum(scores)
         observations.phq9(visit.record, scores, visit.moment + timedelta(minutes=8), visit.encounter)
 
-    def problem(self, hospital: str, key: str, day: date, *, onset: date | None = None, known: bool = True, **more: str) -> Json:
+    def problem(
+        self, hospital: str, key: str, day: date, *, onset: date | None = None, known: bool = True, **more: str
+    ) -> Json:
         """A diagnosis goes on that hospital's problem list; the body has it from `onset` (else `day`) on."""
         if known:
             self.body.onsets.setdefault(key, onset or day)
@@ -131,7 +138,9 @@ class Care:
         self.problems[(hospital, key)] = made
         return made
 
-    def start(self, key: str, visit: Visit, reason: str, *, sig: str = "", days: int | None = None, as_needed: bool = False) -> Course:
+    def start(
+        self, key: str, visit: Visit, reason: str, *, sig: str = "", days: int | None = None, as_needed: bool = False
+    ) -> Course:
         """Prescribe a drug at a visit. A short course is over by itself and does not change the body."""
         moment = visit.moment + timedelta(minutes=15)
         made = Course(drug(key), visit.record, moment.date(), reason, as_needed=as_needed, days=days, sig=sig)
@@ -143,7 +152,9 @@ class Care:
             self.body.drugs.add(key)
         return made
 
-    def reported(self, key: str, visit: Visit, reason: str, *, status: str = "active", why: str = "", sig: str = "") -> Json:
+    def reported(
+        self, key: str, visit: Visit, reason: str, *, status: str = "active", why: str = "", sig: str = ""
+    ) -> Json:
         """A drug that another hospital prescribed, as the person told this one; `status` and `why` are this hospital's view."""
         made = Course(drug(key), visit.record, visit.moment.date(), reason, sig=sig)
         order = made.order(visit.moment + timedelta(minutes=6), visit.encounter)
@@ -172,7 +183,15 @@ class Care:
         """The note of a visit, from what happened there."""
         if visit is not None:
             text = narratives.progress_note(self, visit)
-            documents.note(visit.record, document, text, visit.moment + timedelta(minutes=22), visit.encounter, form=form, doctor=doctor)
+            documents.note(
+                visit.record,
+                document,
+                text,
+                visit.moment + timedelta(minutes=22),
+                visit.encounter,
+                form=form,
+                doctor=doctor,
+            )
 
     def finish(self) -> None:
         """Renewals up to today."""

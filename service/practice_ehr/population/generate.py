@@ -59,11 +59,19 @@ Story = Callable[[random.Random, date], Care]
 
 
 def _cast(today: date) -> list[tuple[str, str, Story]]:
-    man = Persona("p02", "Tomás", "Delgado", date(today.year - 24, 2, 3), "male", hispanic=True, language="es", marital="S")
-    child = Persona("p03", "Amara", "Nwosu", date(today.year - 5, 6, 21), "female", race="black", marital="S", drinking=False)
+    man = Persona(
+        "p02", "Tomás", "Delgado", date(today.year - 24, 2, 3), "male", hispanic=True, language="es", marital="S"
+    )
+    child = Persona(
+        "p03", "Amara", "Nwosu", date(today.year - 5, 6, 21), "female", race="black", marital="S", drinking=False
+    )
     return [
         (STAR_KEY, STAR_STORY, star),
-        ("p02", "Healthy young man with almost nothing on record; nobody asked about allergies.", lambda r, t: healthy_young_man(man, r, t, "epic")),
+        (
+            "p02",
+            "Healthy young man with almost nothing on record; nobody asked about allergies.",
+            lambda r, t: healthy_young_man(man, r, t, "epic"),
+        ),
         ("p03", "Child with vaccines and growth only.", lambda r, t: vaccinated_child(child, r, t, "athenahealth")),
     ]
 

@@ -81,7 +81,9 @@ def plan(visit: Visit) -> str:
     return "\n".join(f"{i}. {line}" for i, line in enumerate(lines, start=1))
 
 
-def imaging(exam: str, indication: str, findings: Sequence[str], impression: Sequence[str], *, comparison: str = "None.") -> str:
+def imaging(
+    exam: str, indication: str, findings: Sequence[str], impression: Sequence[str], *, comparison: str = "None."
+) -> str:
     """A report of radiology, cardiology or pathology with its usual sections."""
     numbered = "\n".join(f"{i}. {line}" for i, line in enumerate(impression, start=1))
     return (

@@ -12,13 +12,23 @@ if TYPE_CHECKING:
     from service.practice_ehr.population.care import Care, Visit
 
 # What comes after what; the last of each is kept. A step that replaces names the drug that it replaces.
-DIABETES = (("metformin_500", ""), ("metformin_1000", "metformin_500"), ("empagliflozin_10", ""), ("semaglutide", ""), ("glargine", ""))
+DIABETES = (
+    ("metformin_500", ""),
+    ("metformin_1000", "metformin_500"),
+    ("empagliflozin_10", ""),
+    ("semaglutide", ""),
+    ("glargine", ""),
+)
 PRESSURE = (
     ("lisinopril_10", ""), ("lisinopril_20", "lisinopril_10"), ("amlodipine_5", ""),
     ("hydrochlorothiazide_25", ""), ("amlodipine_10", "amlodipine_5"),
 )  # fmt: skip
 LIPIDS = (("atorvastatin_20", ""), ("atorvastatin_40", "atorvastatin_20"), ("atorvastatin_80", "atorvastatin_40"))
-THYROID = (("levothyroxine_50", ""), ("levothyroxine_75", "levothyroxine_50"), ("levothyroxine_100", "levothyroxine_75"))
+THYROID = (
+    ("levothyroxine_50", ""),
+    ("levothyroxine_75", "levothyroxine_50"),
+    ("levothyroxine_100", "levothyroxine_75"),
+)
 MOOD = (("sertraline_50", ""), ("sertraline_100", "sertraline_50"))
 MIN_WEEKS_BETWEEN_STEPS = 8
 
@@ -58,7 +68,9 @@ def diabetes(care: Care, visit: Visit) -> None:
     if "a1c" in visit.labs and care.body.has("diabetes"):
         value = visit.labs["a1c"]
         step = step_up(care, visit, DIABETES, "diabetes") if value > 7.4 else ""
-        visit.plan.append(f"Type 2 diabetes: HbA1c {value:g}%, {'above' if value > 7.4 else 'at'} goal; {step or 'continue current regimen'}.")
+        visit.plan.append(
+            f"Type 2 diabetes: HbA1c {value:g}%, {'above' if value > 7.4 else 'at'} goal; {step or 'continue current regimen'}."
+        )
     if visit.labs.get("egfr", 99) < 30:
         for key in [k for k, c in care.courses.items() if c.drug.ingredient == "metformin"]:
             care.stop(key, visit.moment, "eGFR below 30")
@@ -73,7 +85,9 @@ def blood_pressure(care: Care, visit: Visit) -> None:
     ladder = PRESSURE[2:] if care.takes("losartan") else PRESSURE
     step = step_up(care, visit, ladder, "hypertension") if value > 138 else ""
     reading = f"{value:.0f}/{visit.vitals['diastolic']:.0f}"
-    visit.plan.append(f"Hypertension: {reading} mmHg today, {step or ('recheck at next visit' if value > 138 else 'controlled, no change')}.")
+    visit.plan.append(
+        f"Hypertension: {reading} mmHg today, {step or ('recheck at next visit' if value > 138 else 'controlled, no change')}."
+    )
 
 
 def lipids(care: Care, visit: Visit) -> None:
@@ -102,7 +116,9 @@ def mood(care: Care, visit: Visit) -> None:
     current = next((k for k in care.courses if k.startswith(("sertraline", "escitalopram"))), "")
     if visit.phq9 >= 10:
         step = step_up(care, visit, MOOD, "depression")
-        visit.plan.append(f"Depression: PHQ-9 {visit.phq9}, symptomatic; {step or 'continue, refer for therapy'}. Denies suicidal ideation.")
+        visit.plan.append(
+            f"Depression: PHQ-9 {visit.phq9}, symptomatic; {step or 'continue, refer for therapy'}. Denies suicidal ideation."
+        )
     elif visit.phq9 < 5 and current and (visit.moment.date() - care.courses[current].start).days > 400:
         care.stop(current, visit.moment, "In remission")
         del care.body.onsets["depression"]
@@ -129,6 +145,8 @@ def kidney(care: Care, visit: Visit) -> None:
         for key in listed:
             clinical.resolve(care.problems[(visit.hospital, key)], visit.moment.date())
         care.problem(visit.hospital, stage, visit.moment.date(), known=False)
-        visit.plan.append(f"Chronic kidney disease: eGFR {value:.0f}, now stage {stage[3:]}; avoid NSAIDs, repeat in three months.")
+        visit.plan.append(
+            f"Chronic kidney disease: eGFR {value:.0f}, now stage {stage[3:]}; avoid NSAIDs, repeat in three months."
+        )
     elif value < 60:
         visit.plan.append(f"Chronic kidney disease: eGFR {value:.0f}, potassium {visit.labs['potassium']:g}; monitor.")

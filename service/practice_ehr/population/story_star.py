@@ -31,7 +31,11 @@ def star(rng: random.Random, today: date) -> Care:
                 base_systolic=120.0, base_ldl=152.0, hemoglobin=13.1)  # fmt: skip
     care.pack_years = 12
     care.family_history = "Mother with breast cancer at 68. Father died of myocardial infarction at 64. No family history of colon cancer."
-    care.body.onsets |= {"hypertension": care.ago(11), "diabetes": care.ago(10.4), "chronic_kidney_disease": care.ago(10)}
+    care.body.onsets |= {
+        "hypertension": care.ago(11),
+        "diabetes": care.ago(10.4),
+        "chronic_kidney_disease": care.ago(10),
+    }
     _family_doctor(care)
     _heart(care)
     return care
@@ -45,11 +49,17 @@ def _family_doctor(care: Care) -> None:
     care.problem(PCP, "hypertension", day, onset=care.ago(11))
     care.problem(PCP, "hyperlipidemia", day)
     diabetes = care.problem(PCP, "diabetes", day)
-    clinical.allergy(first.record, "penicillin", first.moment, reactions=["hives"], severity="moderate", criticality="high")
+    clinical.allergy(
+        first.record, "penicillin", first.moment, reactions=["hives"], severity="moderate", criticality="high"
+    )
     care.start("lisinopril_10", first, "hypertension")
     care.start("atorvastatin_20", first, "hyperlipidemia")
     care.start("metformin_500", first, "diabetes")
-    first.plan += ["Type 2 diabetes, newly diagnosed: start metformin.", "Hypertension: start lisinopril.", "Hyperlipidemia: start atorvastatin."]
+    first.plan += [
+        "Type 2 diabetes, newly diagnosed: start metformin.",
+        "Hypertension: start lisinopril.",
+        "Hyperlipidemia: start atorvastatin.",
+    ]
     care.write(first)
     plan = clinical.care_plan(
         first.record, "Diabetes self management plan", first.moment, ["Home glucose checks", "Diet and exercise counseling"],
@@ -134,15 +144,23 @@ def _heart(care: Care) -> None:
     care.problem(CARDIOLOGY, "atrial_fibrillation", day, onset=care.ago(3.4))
     care.problem(CARDIOLOGY, "hypertension", day, onset=care.ago(11))
     care.problem(CARDIOLOGY, "depression", day, onset=care.ago(6.7), known=False)
-    clinical.allergy(consult.record, "sulfonamide", consult.moment, reactions=["rash"], severity="mild", criticality="low")
+    clinical.allergy(
+        consult.record, "sulfonamide", consult.moment, reactions=["rash"], severity="mild", criticality="low"
+    )
     clinical.procedure(consult.record, "ecg", consult.moment, visit=consult.encounter)
     warfarin = care.start("warfarin_5", consult, "atrial_fibrillation")
     care.start("metoprolol_25", consult, "atrial_fibrillation")
     care.reported("lisinopril_20", consult, "hypertension")
-    consult.plan += ["Atrial fibrillation, CHA2DS2-VASc 5: start warfarin, INR goal 2 to 3. Rate control with metoprolol."]
+    consult.plan += [
+        "Atrial fibrillation, CHA2DS2-VASc 5: start warfarin, INR goal 2 to 3. Rate control with metoprolol."
+    ]
     care.write(consult, document="consult")
     documents.narrative_report(
-        consult.record, "echo", narratives.echo("Atrial fibrillation.", 52), consult.moment + timedelta(days=6), doctor=0
+        consult.record,
+        "echo",
+        narratives.echo("Atrial fibrillation.", 52),
+        consult.moment + timedelta(days=6),
+        doctor=0,
     )
     for week in (1, 2, 4, 8, 14, 22, 34, 48):
         day = consult.moment.date() + timedelta(weeks=week)
@@ -239,13 +257,22 @@ def _afterwards(care: Care) -> None:
     later = care.visit(CARDIOLOGY, care.ago(1.2), "follow_up", "heart_failure", ("bmp", "ntprobnp"), decide=False)
     if later is not None:
         report = narratives.echo("Heart failure, follow-up.", 45)
-        documents.narrative_report(later.record, "echo", report, later.moment + timedelta(hours=1), visit=later.encounter, doctor=0)
+        documents.narrative_report(
+            later.record, "echo", report, later.moment + timedelta(hours=1), visit=later.encounter, doctor=0
+        )
         care.body.ejection_fraction = 45.0
         later.plan.append("Heart failure: EF improved, continue.")
         care.write(later)
     for years, yearly in ((1.5, True), (1.0, False), (0.5, True)):
         _checkup(care, years, yearly=yearly)
-    call = care.visit(PCP, care.ago(0.12), "telehealth", "hypertension", history=["Feels well, walks daily. Weight stable at home."], decide=False)
+    call = care.visit(
+        PCP,
+        care.ago(0.12),
+        "telehealth",
+        "hypertension",
+        history=["Feels well, walks daily. Weight stable at home."],
+        decide=False,
+    )
     if call is not None:
         call.plan += ["Hypertension and diabetes: stable. Continue medications as listed. Labs before next visit."]
         care.write(call)

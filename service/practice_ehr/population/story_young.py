@@ -20,14 +20,40 @@ SCHEDULE = (
     (48, ("dtap", "ipv", "mmr", "varicella")),
 )
 # (months, kg, cm): around the median of the WHO and CDC growth charts
-GROWTH = ((0, 3.4, 50.0), (2, 5.4, 58.0), (4, 6.8, 63.0), (6, 7.7, 67.0), (12, 9.5, 75.5), (18, 10.8, 82.0), (48, 16.2, 102.5), (72, 20.8, 116.0))
+GROWTH = (
+    (0, 3.4, 50.0),
+    (2, 5.4, 58.0),
+    (4, 6.8, 63.0),
+    (6, 7.7, 67.0),
+    (12, 9.5, 75.5),
+    (18, 10.8, 82.0),
+    (48, 16.2, 102.5),
+    (72, 20.8, 116.0),
+)
 
 
 def healthy_young_man(persona: Persona, rng: random.Random, today: date, hospital: str) -> Care:
     """Two visits in six years. Nobody ever asked about allergies."""
-    care = Care(persona, rng, today - timedelta(days=2400), today, height=181.0, weight=77.0, base_ldl=96.0, hemoglobin=15.2, gfr=112.0)
+    care = Care(
+        persona,
+        rng,
+        today - timedelta(days=2400),
+        today,
+        height=181.0,
+        weight=77.0,
+        base_ldl=96.0,
+        hemoglobin=15.2,
+        gfr=112.0,
+    )
     care.family_history = "Parents healthy. No family history of sudden death or diabetes."
-    sprain = care.visit(hospital, care.ago(5.1), "office", "ankle_sprain", history=["Twisted the right ankle playing basketball."], decide=False)
+    sprain = care.visit(
+        hospital,
+        care.ago(5.1),
+        "office",
+        "ankle_sprain",
+        history=["Twisted the right ankle playing basketball."],
+        decide=False,
+    )
     if sprain is not None:
         care.start("ibuprofen_600", sprain, "ankle_sprain", days=10)
         clinical.condition(sprain.record, "ankle_sprain", sprain.moment, onset=sprain.moment.date(), status="resolved",
