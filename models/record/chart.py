@@ -27,7 +27,7 @@ ConflictKind = Literal[
 class Conflict(Value, frozen=True):
     """Sources that disagree. Both stay; neither is resolved silently."""
 
-    kind: ConflictKind
+    kind: Annotated[ConflictKind, Meta(description="What sort of disagreement.")]
     entry_ids: Annotated[tuple[str, ...], Meta(min_length=2, description="The entries that disagree.")]
     detail: Annotated[str, Meta(description="What they disagree about, in words.")] = ""
 
@@ -35,13 +35,13 @@ class Conflict(Value, frozen=True):
 class Chart(Value, frozen=True):
     """One patient's record. Entries are in a canonical order, so equal facts give equal bytes."""
 
-    tenant: str
+    tenant: Annotated[str, Meta(description="Tenant that owns the record.")]
     patient_id: Annotated[str, Meta(description="Chartbrief's id of the person within the tenant.")]
     as_of: Annotated[str, Meta(description="The instant the chart speaks for, ISO 8601 UTC.")]
-    entries: tuple[AnyEntry, ...] = ()
-    coverage: tuple[Coverage, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()
-    ledger: Ledger = Ledger()
+    entries: Annotated[tuple[AnyEntry, ...], Meta(description="All entries, in canonical order.")] = ()
+    coverage: Annotated[tuple[Coverage, ...], Meta(description="What happened with each section at each site.")] = ()
+    conflicts: Annotated[tuple[Conflict, ...], Meta(description="Sources that disagree.")] = ()
+    ledger: Annotated[Ledger, Meta(description="The account of the resources behind the chart.")] = Ledger()
 
     @property
     def demographics(self) -> tuple[Demographics, ...]:

@@ -101,8 +101,8 @@ class Quantity(Value, frozen=True):
 class ReferenceRange(Value, frozen=True):
     """A reference range as the source gave it."""
 
-    low: Quantity | None = None
-    high: Quantity | None = None
+    low: Annotated[Quantity | None, Meta(description="Lower bound.")] = None
+    high: Annotated[Quantity | None, Meta(description="Upper bound.")] = None
     text: Annotated[str, Meta(description="Range in words.")] = ""
     applies_to: Annotated[str, Meta(description="For whom it holds (type, sex, age) in words.")] = ""
 

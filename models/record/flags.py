@@ -24,7 +24,7 @@ FlagCode = Literal[
     "missing_onset",  # a problem without onset or recorded date
     "missing_date",  # an event without its date
     "missing_subject",  # no patient reference
-    "invalid_date",  # a date that could not be read (kept as text)
+    "invalid_date",  # a date that could not be read (the raw resource keeps it)
     "implausible_value",  # outside what a living patient can have
     "future_date",  # after the time of retrieval
     "before_birth",  # before the patient was born

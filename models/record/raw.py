@@ -28,10 +28,10 @@ RejectReason = Literal[
 class RawResource(Value, frozen=True):
     """A resource exactly as received, before anything is read into it."""
 
-    tenant: str
-    site: str
-    resource_type: str
-    resource_id: str
+    tenant: Annotated[str, Meta(description="Tenant that owns it.")]
+    site: Annotated[str, Meta(description="Site it came from.")]
+    resource_type: Annotated[str, Meta(description="FHIR resource type.")]
+    resource_id: Annotated[str, Meta(description="Resource id at the site.")]
     content: Annotated[bytes, Meta(description="The JSON bytes as received.")]
     version: Annotated[str, Meta(description="meta.versionId as sent, or empty.")] = ""
     retrieved: Annotated[str, Meta(description="ISO 8601 UTC.")] = ""
@@ -53,21 +53,21 @@ class RawResource(Value, frozen=True):
 class Rejected(Value, frozen=True):
     """Something received that could not be used, with the reason; the bytes go to quarantine beside it."""
 
-    site: str
-    reason: RejectReason
+    site: Annotated[str, Meta(description="Site it came from.")]
+    reason: Annotated[RejectReason, Meta(description="Why it is unusable; closed list.")]
     detail: Annotated[str, Meta(description="What was wrong, by element path; no patient data.")] = ""
-    resource_type: str = ""
-    resource_id: str = ""
+    resource_type: Annotated[str, Meta(description="FHIR resource type, if it could be read.")] = ""
+    resource_id: Annotated[str, Meta(description="Resource id, if it could be read.")] = ""
     source: Annotated[str, Meta(description="Where it stood: file:line, or query and page.")] = ""
-    section: Section | None = None
+    section: Annotated[Section | None, Meta(description="Section whose query offered it, when known.")] = None
     content: Annotated[bytes, Meta(description="The bytes as received (capped), for whoever repairs it.")] = b""
 
 
 class Missing(Value, frozen=True):
     """Something the source says exists and that we did not receive."""
 
-    site: str
-    section: Section | None = None
+    site: Annotated[str, Meta(description="Site that mentioned it.")]
+    section: Annotated[Section | None, Meta(description="Section it belongs to, when known.")] = None
     reference: Annotated[str, Meta(description="Type/id, or the page that was lost.")] = ""
     reason: Annotated[str, Meta(description="Why: status, cap, broken link.")] = ""
     count: Annotated[int, Meta(ge=0, description="How many, when a number is known.")] = 1
@@ -76,7 +76,7 @@ class Missing(Value, frozen=True):
 class Ledger(Value, frozen=True):
     """The account of one run. `offered == stored + quarantined + reported_missing` always."""
 
-    offered: Annotated[int, Meta(ge=0)] = 0
+    offered: Annotated[int, Meta(ge=0, description="All that the sources offered.")] = 0
     stored: Annotated[int, Meta(ge=0, description="Kept and readable (with or without entries of their own).")] = 0
     quarantined: Annotated[int, Meta(ge=0, description="Kept, unusable, with a reason.")] = 0
     reported_missing: Annotated[int, Meta(ge=0, description="Known to exist, not received.")] = 0

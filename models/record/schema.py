@@ -13,6 +13,9 @@ from models.record.raw import Rejected
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of Chart and everything in it, plus quarantine rows."""
     _, components = msgspec.json.schema_components((Chart, Rejected), ref_template="#/$defs/{name}")
+    for component in components.values():
+        if "kind" in component.get("properties", {}):  # the tag; msgspec has no place for its description
+            component["properties"]["kind"].setdefault("description", "Which kind of fact this is.")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Chartbrief record",

@@ -27,13 +27,22 @@ VITAL_LOINC: dict[str, str] = {
     "59576-9": "BMI percentile",
     "85354-9": "Blood pressure panel",
     "55284-4": "Blood pressure systolic and diastolic",
+    "96607-7": "Blood pressure panel mean systolic and mean diastolic",
     "8480-6": "Systolic blood pressure",
+    "8459-0": "Systolic blood pressure sitting",
+    "8460-8": "Systolic blood pressure standing",
+    "8461-6": "Systolic blood pressure supine",
+    "96608-5": "Systolic blood pressure mean",
     "8462-4": "Diastolic blood pressure",
+    "8453-3": "Diastolic blood pressure sitting",
+    "8454-1": "Diastolic blood pressure standing",
+    "8455-8": "Diastolic blood pressure supine",
+    "96609-3": "Diastolic blood pressure mean",
     "8478-0": "Mean blood pressure",
     "3150-6": "Inhaled oxygen concentration",
     "3151-8": "Inhaled oxygen flow rate",
 }
-BP_PANEL = frozenset({"85354-9", "55284-4", "35094-2"})
+BP_PANEL = frozenset({"85354-9", "55284-4", "35094-2", "96607-7"})
 SYSTOLIC, DIASTOLIC, BMI = "8480-6", "8462-4", "39156-5"
 HEIGHT = frozenset({"8302-2", "3137-7", "3138-5", "8301-4"})
 WEIGHT = frozenset({"29463-7", "3141-9", "3142-7", "8335-2"})
@@ -112,8 +121,10 @@ NO_ALLERGY_SNOMED = frozenset(
         "160244002",  # no known allergies (retired, still sent)
     }
 )
-NO_PROBLEM_SNOMED = frozenset({"160245001", "1287211007"})  # no current problems or disability; no known problems
-NO_MEDICATION_SNOMED = frozenset({"787481004", "1287209003", "182904002"})
+NO_PROBLEM_SNOMED = frozenset({"160245001"})  # no current problems or disability
+NO_MEDICATION_SNOMED = frozenset({"787481004"})  # no known medications
+"""Not negatives, though they stand in the same place: 1287211007 no information available, 182904002 drug treatment
+unknown (IPS 2.0, C-CDA 1.1)."""
 IPS_ABSENT = {
     "no-known-allergies": "allergies",
     "no-known-medication-allergies": "allergies",
@@ -160,8 +171,37 @@ def asserts_none(section: str, codes: list[tuple[str, str]], text: str) -> bool:
     return bool(text and len(text) < 80 and pattern and pattern.match(text))
 
 
-ABNORMAL = frozenset({"H", "HH", "L", "LL", "A", "AA", "HU", "LU", "POS", "DET", "HX", "LX", "R", ">", "<", "E", "W"})
+ABNORMAL = frozenset(
+    ["H", "HH", "H>", "HU", "HX", "L", "LL", "L<", "LU", "LX", "A", "AA", "POS", "DET", "RR", "WR", "R", ">", "<"]
+)
 NORMAL = frozenset({"N", "NEG", "ND", "S", "NR"})
+"""v3 ObservationInterpretation (https://terminology.hl7.org/CodeSystem-v3-ObservationInterpretation.html). U, D, B, W
+(better, worse) speak of change and E, I, IND of a limit of the method: neither normal nor abnormal."""
+_ABNORMAL_WORDS = re.compile(
+    r"\b(high|low|elevated|decreased|abnormal|critical|panic|positive|detected|reactive)\b", re.I
+)
+_NORMAL_WORDS = re.compile(r"\b(normal|negative|within (normal|reference))\b|^\W*(wnl|none detected)\W*$", re.I)
+_NEGATION = re.compile(r"\b(not|no|non|un|none)\b", re.I)
+
+
+def is_abnormal(interpretation: str) -> bool | None:
+    """What an interpretation code or wording says; None when it says neither.
+
+    Wordings met in EHRs: "High", "Abnormal high", "below low normal", "Not detected". A wording with a negation is
+    normal only when what it negates is abnormal.
+    """
+    code = interpretation.strip().upper()
+    if code in ABNORMAL:
+        return True
+    if code in NORMAL:
+        return False
+    abnormal = bool(_ABNORMAL_WORDS.search(interpretation))
+    if _NEGATION.search(interpretation):
+        return False if abnormal else None
+    if abnormal:
+        return True
+    return False if _NORMAL_WORDS.search(interpretation) else None
+
 
 PLAUSIBLE: dict[str, tuple[str, float, float]] = {
     # LOINC -> (UCUM unit, lowest, highest)
@@ -192,7 +232,23 @@ _TELEHEALTH = re.compile(
     r"|virtual|e-?visit|phone (call|visit))\b",
     re.I,
 )
-TELEHEALTH_CODES = frozenset({"VR", "448337001", "185317003", "11797002", "386472008"})
+TELEHEALTH_CODES = frozenset(
+    ["VR", "448337001", "185317003", "11797002", "386472008", "99441", "99442", "99443", "98966", "98967", "98968"]
+)
+"""v3 ActCode VR; SNOMED CT telemedicine and telephone encounters; CPT telephone evaluations."""
+
+_RULED_OUT = re.compile(r"\b(has been |was |were |is )?(ruled|rules) out\b|\bruled-out\b", re.I)
+_TO_RULE_OUT = re.compile(r"^\W*(rule[ -]out|r/o|to rule out)\b", re.I)
+
+
+def ruling_out(text: str) -> str:
+    """'ruled_out' when a diagnosis' wording says it was excluded, 'suspected' when it is to be ruled out, else ''.
+
+    Met on problem lists and encounter diagnoses: "R/O MI", "Rule out pneumonia", "PE ruled out".
+    """
+    if _TO_RULE_OUT.search(text):
+        return "suspected"
+    return "ruled_out" if _RULED_OUT.search(text) else ""
 
 
 def says_telehealth(text: str) -> bool:

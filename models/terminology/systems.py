@@ -6,6 +6,7 @@ Wrong spellings were seen in vendor sandboxes and certification data of 2023-202
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 LOINC = "http://loinc.org"
@@ -21,6 +22,7 @@ CPT = "http://www.ama-assn.org/go/cpt"
 HCPCS = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 UCUM = "http://unitsofmeasure.org"
 CDT = "http://www.ada.org/cdt"
+SNODENT = "http://www.ada.org/snodent"
 NDFRT = "http://hl7.org/fhir/ndfrt"
 UNII = "http://fdasis.nlm.nih.gov"
 CDCREC = "urn:oid:2.16.840.1.113883.6.238"
@@ -104,24 +106,40 @@ _SPELLINGS = {
     "unii": UNII,
     "hl7.org/fhir/ndfrt": NDFRT,
     "www.ada.org/cdt": CDT,
-    "www.ada.org/snodent": CDT,
+    "www.ada.org/snodent": SNODENT,
+    "ln": LOINC,
+    "lnc": LOINC,
+    "sct": SNOMED,
+    "i10": ICD10CM,
+    "i10c": ICD10CM,
+    "i9": ICD9CM,
+    "i9c": ICD9CM,
+    "c4": CPT,
+    "cpt4": CPT,
+    "cpt-4": CPT,
 }
+
+
+_OID = re.compile(r"(?:(?:urn:)?oid:)?\s*([0-2](?:\.(?:0|[1-9]\d*))+)/*", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)
 def canonical_system(system: str) -> str:
     """The canonical URI for `system`; the trimmed text itself when the system is not known.
 
-    Handles: `urn:oid:` and bare OIDs, http/https, trailing slashes, letter case, `http://loinc`, vendor short names.
+    Handles: `urn:oid:` and bare OIDs, http/https, trailing slashes, letter case, `http://loinc`, a version behind a
+    bar, SNOMED CT editions, and short names (HL7 v2 table 0396 among them).
     """
     text = system.strip()
-    bare = text.removeprefix("urn:oid:").removeprefix("URN:OID:")
-    if bare and bare[0].isdigit():
-        return _OIDS.get(bare, text if text != bare else (f"urn:oid:{bare}" if "." in bare else text))
-    key = text.lower().removeprefix("https://").removeprefix("http://").rstrip("/")
+    oid = _OID.fullmatch(text)
+    if oid:
+        return _OIDS.get(oid[1], f"urn:oid:{oid[1]}")
+    key = text.lower().partition("|")[0].rstrip("/ ").removeprefix("https://").removeprefix("http://")
+    if key.startswith(("snomed.info/sct/", "snomed.info/xsct")):
+        return SNOMED
     if key in ("terminology.hl7.org/codesystem/v2-0078", "hl7.org/fhir/v2/0078"):
         return "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
-    return _SPELLINGS.get(key, text)
+    return _SPELLINGS.get(key) or _SPELLINGS.get(key.removeprefix("www."), text)
 
 
 def is_standard(system: str) -> bool:
