@@ -16,7 +16,7 @@ from adapters.source import SectionFetch
 from models.record import Coverage, Ledger, RawResource, Rejected
 from service.store import audit
 from service.store.quarantine import set_aside
-from service.store.reread import current_account, reread
+from service.store.reread import reread, unreadable
 from service.store.vault import Vault
 from service.store.words import UnknownPatient, UnknownSite, as_json, clean, instant
 
@@ -45,9 +45,10 @@ class Commits(Vault):
 
         Raw is stored as received; then everything current of that site is normalized anew (resources refer to each
         other) and the entries that changed are replaced. A section that failed keeps what was known before, and its
-        coverage says so. An answer older than the one already kept changes nothing but the raw store.
+        coverage says so. An answer older than the one already kept changes nothing in the chart: its resources are
+        kept as raw, what it rejected goes to quarantine, not current.
         """
-        fetches = [_storable(_of(tenant, site, f)) for f in fetches]
+        fetches = [_storable(_of(tenant, site, f), self.clock()) for f in fetches]
         key = self.internal_key(tenant, "audit")
         with self.database.transaction(tenant) as db:
             site_patient = _lock(db, tenant, patient_id, site)
@@ -57,6 +58,7 @@ class Commits(Vault):
             for fetch in fetches:
                 here = place | {"x": fetch.section}
                 if _is_late(db, here, fetch.coverage):
+                    set_aside(db, here, "fetch", fetch.rejected, current=False)
                     continue
                 gone[fetch.section] = _keep_membership(db, here, fetch, self.clock())
                 _keep_gaps(db, here, fetch)
@@ -71,9 +73,12 @@ class Commits(Vault):
 
     def renormalize(self, tenant: str, patient_id: str, site: str, rules: NormalizationRules | None = None) -> Ledger:
         """Read all that is current from a site again, with the rules and the code of today."""
+        key = self.internal_key(tenant, "audit")
         with self.database.transaction(tenant) as db:
             site_patient = _lock(db, tenant, patient_id, site)
-            return reread(db, tenant, patient_id, site, site_patient, rules, always=True)
+            ledger = reread(db, tenant, patient_id, site, site_patient, rules, always=True)
+            audit.append(db, key, tenant, self.clock(), "refresh", "renormalize", site, patient_id)
+        return ledger
 
 
 def _lock(db: Connection, tenant: str, patient_id: str, site: str) -> str:
@@ -97,8 +102,8 @@ def _of(tenant: str, site: str, fetch: SectionFetch) -> SectionFetch:
     return fetch
 
 
-def _storable(fetch: SectionFetch) -> SectionFetch:
-    """Resources whose id cannot be an id go to quarantine; NUL in an id or version is replaced."""
+def _storable(fetch: SectionFetch, now: str) -> SectionFetch:
+    """Resources whose id cannot be an id go to quarantine; NUL in an id or version is replaced; nothing is without a time."""
     kept, rejected = [], list(fetch.rejected)
     for raw in fetch.resources:
         if len(raw.resource_id) > MOST_ID or len(raw.resource_type) > MOST_ID:
@@ -120,6 +125,7 @@ def _storable(fetch: SectionFetch) -> SectionFetch:
                     resource_type=clean(raw.resource_type),
                     resource_id=clean(raw.resource_id),
                     version=clean(raw.version),
+                    retrieved=raw.retrieved or now,
                 )
             )
     return msgspec.structs.replace(fetch, resources=tuple(kept), rejected=tuple(rejected))
@@ -157,18 +163,22 @@ def _is_late(db: Connection, here: dict[str, Any], line: Coverage) -> bool:
     """Whether a later answer of the section is already kept (two refreshes at once: the newer one wins)."""
     if line.state not in GOOD or not line.as_of:
         return False
-    kept = db.execute(
+    kept: str | None = db.execute(
         text("select good_as_of from coverage where tenant = :t and patient_id = :p and site = :s and section = :x"),
         here,
     ).scalar()
-    return bool(kept) and instant(kept) > instant(line.as_of)
+    return bool(kept) and instant(str(kept)) > instant(line.as_of)
 
 
 def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, now: str) -> int:
-    """Which resources are current for the section. A complete answer tells what vanished; returns how many did."""
+    """Which resources are current for the section. A complete answer tells what vanished; returns how many did.
+
+    A content received earlier than the one that is current does not replace it: a failed answer has no time of its
+    own (see `_is_late`), its resources do.
+    """
     newest = {(r.resource_type, r.resource_id): r for r in sorted(fetch.resources, key=lambda r: (r.retrieved, r.key))}
     rows = [
-        here | {"rt": kind, "ri": found, "h": raw.content_hash, "w": now}
+        here | {"rt": kind, "ri": found, "h": raw.content_hash, "w": instant(raw.retrieved)}
         for (kind, found), raw in sorted(newest.items())
     ]
     if rows:
@@ -177,7 +187,8 @@ def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, 
                 "insert into membership (tenant, patient_id, site, section, resource_type, resource_id, content_hash, "
                 "seen_at) values (:t, :p, :s, :x, :rt, :ri, :h, :w) on conflict (tenant, patient_id, site, section, "
                 "resource_type, resource_id) do update set content_hash = excluded.content_hash, "
-                "seen_at = excluded.seen_at, gone_at = null"
+                "seen_at = excluded.seen_at, gone_at = null "
+                "where excluded.seen_at >= coalesce(membership.gone_at, membership.seen_at)"
             ),
             rows,
         )
@@ -189,7 +200,7 @@ def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, 
             "update membership set gone_at = :w where tenant = :t and patient_id = :p and site = :s and section = :x "
             "and gone_at is null and not (resource_type || '/' || resource_id = any(cast(:kept as text[])))"
         ),
-        here | {"w": now, "kept": kept},
+        here | {"w": instant(fetch.coverage.as_of or now), "kept": kept},
     )
     return int(vanished.rowcount)
 
@@ -250,13 +261,14 @@ def _keep_coverage(db: Connection, here: dict[str, Any], line: Coverage) -> None
 
 def _keep_account(db: Connection, place: dict[str, Any], run_id: str, fetch: SectionFetch, gone: int) -> None:
     """The section's row in the account of the run: what this fetch offered, and what became of it."""
-    offered = len(fetch.resources) + len(fetch.rejected) + sum(m.count for m in fetch.missing)
-    unread = current_account(db, place, [(r.resource_type, r.resource_id) for r in fetch.resources])
+    unread = unreadable(db, place)
+    missing = sum(m.count for m in fetch.missing)
+    bad = sum(1 for r in fetch.resources if (r.resource_type, r.resource_id, r.content_hash) in unread)
     numbers = {
-        "offered": offered,
-        "stored": len(fetch.resources) - unread,
-        "quarantined": len(fetch.rejected) + unread,
-        "missing": sum(m.count for m in fetch.missing),
+        "offered": len(fetch.resources) + len(fetch.rejected) + missing,
+        "stored": len(fetch.resources) - bad,
+        "quarantined": len(fetch.rejected) + bad,
+        "missing": missing,
     }
     db.execute(
         text(
@@ -267,7 +279,7 @@ def _keep_account(db: Connection, place: dict[str, Any], run_id: str, fetch: Sec
             "missing = excluded.missing, gone = greatest(run_sections.gone, excluded.gone), "
             "requests = excluded.requests"
         ),
-        {k: v for k, v in place.items() if k != "p"}
+        {"t": place["t"], "s": place["s"], "r": run_id, "x": fetch.section}
         | numbers
-        | {"r": run_id, "x": fetch.section, "state": fetch.coverage.state, "gone": gone, "n": fetch.requests},
+        | {"state": fetch.coverage.state, "gone": gone, "n": fetch.requests},
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import alembic.command
 import alembic.config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -88,6 +89,8 @@ class Database:
                 config.attributes["connection"] = connection
                 alembic.command.upgrade(config, "head")
                 connection.commit()
+            except CommandError:  # alembic finds a revision it does not know
+                raise StoreUnavailable("the database belongs to a newer version of Chartbrief") from None
             finally:
                 if not connection.invalidated:
                     connection.rollback()
@@ -136,16 +139,17 @@ class Database:
 
 def _way_to_the_role(connection: Connection) -> str:
     """How to stop being privileged. Where the role could not be made (a managed database), we must not be privileged."""
-    can = connection.execute(
-        text(
-            "select rolsuper or rolbypassrls as above, exists (select from pg_roles r where r.rolname = :role "
-            "and pg_has_role(current_user, r.oid, 'member')) as member from pg_roles where rolname = current_user"
-        ),
-        {"role": ROLE},
-    ).one()
-    if can.member:
-        return f"set local role {ROLE}"
-    if can.above:
+    become = f"set local role {ROLE}"
+    try:
+        with connection.begin_nested():
+            connection.execute(text(become))
+            connection.execute(text("reset role"))
+        return become
+    except DBAPIError:
+        above = connection.execute(
+            text("select rolsuper or rolbypassrls from pg_roles where rolname = current_user")
+        ).scalar()
+    if above:
         raise StoreUnavailable(f"the database user bypasses row-level security and cannot become {ROLE}")
     return "select 1"
 
@@ -164,6 +168,8 @@ def _translated() -> Iterator[None]:
         if state.startswith(_UNAVAILABLE_STATES) or error.connection_invalidated:
             raise StoreUnavailable(f"the database cannot do this now ({state or 'connection'})") from None
         raise StoreDefect(f"the database refused a statement ({state or type(error.orig).__name__})") from None
+    except UnicodeEncodeError:  # half a surrogate pair; the error would carry the whole text
+        raise StoreDefect("a text that is no Unicode cannot be kept") from None
 
 
 def _state(error: Any) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from models.record import Demographics
 from service.store.sites import Sites
-from service.store.words import UnknownPatient
+from service.store.words import UnknownPatient, as_json, clean
 
 
 class Patients(Sites):
@@ -61,7 +61,7 @@ class Patients(Sites):
 
     def patients(self, tenant: str) -> list[dict[str, Any]]:
         """Registered patients with name, birth date, sites and when they were last read."""
-        return [row for row, _ in self._people(tenant, "true", {})]
+        return [row for row, _ in self._people(tenant)]
 
     def search_patients(
         self, tenant: str, *, name: str | None = None, birth_date: str | None = None, identifier: str | None = None
@@ -74,39 +74,20 @@ class Patients(Sites):
         words = _plain(name or "").split()
         if not (words or birth_date or identifier):
             return []
-        conditions, values = ["true"], {}
-        if birth_date:
-            conditions.append("e.body->>'birth_date' = :birth_date")
-            values["birth_date"] = birth_date
-        if identifier:
-            conditions.append("e.body->'identifiers' @> cast(:identifier as jsonb)")
-            values["identifier"] = msgspec.json.encode([{"value": identifier}]).decode()
-        wanted = (  # the text is ours; values are bound
-            "exists (select 1 from entries e where e.tenant = p.tenant and e.patient_id = p.patient_id "
-            f"and e.section = 'demographics' and {' and '.join(conditions)})"
-        )
+        identifier = clean(identifier or "")
+        wanted = as_json([{"value": identifier}]) if identifier else None
         return [
             row
-            for row, people in self._people(tenant, wanted, values)
+            for row, people in self._people(tenant, birth_date or None, wanted)
             if any(_matches(person, words, birth_date, identifier) for person in people)
         ]
 
     def _people(
-        self, tenant: str, wanted: str, values: dict[str, str]
+        self, tenant: str, birth_date: str | None = None, identifier: str | None = None
     ) -> list[tuple[dict[str, Any], list[Demographics]]]:
+        """Patients with their demographics; with those of the birth date and the identifier (JSON), where given."""
         with self.database.transaction(tenant) as db:
-            rows = db.execute(
-                text(
-                    "select p.patient_id, array(select site from patient_links l where l.tenant = p.tenant and "
-                    "l.patient_id = p.patient_id order by site) as sites, "
-                    "(select max(good_as_of) from coverage c where c.tenant = p.tenant "
-                    "and c.patient_id = p.patient_id) as updated, "
-                    "(select jsonb_agg(e.body order by e.site, e.entry_id) from entries e where e.tenant = p.tenant "
-                    "and e.patient_id = p.patient_id and e.section = 'demographics') as people "
-                    f"from patients p where p.tenant = :t and {wanted} order by p.created, p.patient_id"
-                ),
-                {"t": tenant, **values},
-            ).all()
+            rows = db.execute(text(_PEOPLE), {"t": tenant, "birth_date": birth_date, "identifier": identifier}).all()
         found = []
         for row in rows:
             people = [msgspec.convert(b, Demographics) for b in row.people or []]
@@ -121,6 +102,23 @@ class Patients(Sites):
             }
             found.append((known, people))
         return found
+
+
+_PEOPLE = """
+select p.patient_id, p.created,
+  array(select l.site from patient_links l where l.tenant = p.tenant and l.patient_id = p.patient_id
+    order by l.site) as sites,
+  (select max(c.good_as_of) from coverage c where c.tenant = p.tenant and c.patient_id = p.patient_id) as updated,
+  (select jsonb_agg(e.body order by e.site, e.entry_id) from entries e where e.tenant = p.tenant
+    and e.patient_id = p.patient_id and e.section = 'demographics') as people
+from patients p
+where p.tenant = :t and ((cast(:birth_date as text) is null and cast(:identifier as text) is null)
+  or exists (select from entries e where e.tenant = p.tenant and e.patient_id = p.patient_id
+    and e.section = 'demographics'
+    and (cast(:birth_date as text) is null or e.body->>'birth_date' = :birth_date)
+    and (cast(:identifier as text) is null or e.body->'identifiers' @> cast(:identifier as jsonb))))
+order by p.created, p.patient_id
+"""
 
 
 def _matches(person: Demographics, words: list[str], birth_date: str | None, identifier: str | None) -> bool:

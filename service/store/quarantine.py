@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from sqlalchemy import Connection, text
@@ -15,8 +15,20 @@ Stage = Literal["fetch", "read"]
 """`fetch`: the adapter refused it; `read`: stored as raw, and not readable as what it says it is."""
 
 
-def set_aside(db: Connection, place: dict[str, Any], stage: Stage, rejected: Iterable[Rejected]) -> None:
-    """Put items into quarantine and mark them current; the same item twice is one row."""
+def set_aside(
+    db: Connection,
+    place: dict[str, Any],
+    stage: Stage,
+    rejected: Iterable[Rejected],
+    *,
+    current: bool = True,
+    hashes: Mapping[tuple[str, str], str] | None = None,
+) -> None:
+    """Put items into quarantine, by default as current; the same item twice is one row.
+
+    `hashes`: content hashes of whole resources by (type, id), for items that are stored as raw too (their own bytes are
+    capped).
+    """
     rows = [
         {k: place[k] for k in ("t", "p", "s")}
         | {
@@ -28,7 +40,9 @@ def set_aside(db: Connection, place: dict[str, Any], stage: Stage, rejected: Ite
             "ri": clean(item.resource_id)[:200],
             "source": clean(item.source),
             "content": item.content,
-            "hash": hashlib.sha256(item.content).hexdigest(),
+            "hash": (hashes or {}).get((item.resource_type, item.resource_id))
+            or hashlib.sha256(item.content).hexdigest(),
+            "current": current,
         }
         for item in rejected
     ]
@@ -36,9 +50,9 @@ def set_aside(db: Connection, place: dict[str, Any], stage: Stage, rejected: Ite
         db.execute(
             text(
                 "insert into quarantine (tenant, patient_id, site, stage, section, reason, detail, resource_type, "
-                "resource_id, source, content, content_hash) values (:t, :p, :s, :stage, :x, :reason, :detail, :rt, "
-                ":ri, :source, :content, :hash) on conflict (tenant, patient_id, site, stage, section, reason, "
-                "resource_type, md5(resource_id), md5(source), content_hash) do update set current = true"
+                "resource_id, source, content, content_hash, current) values (:t, :p, :s, :stage, :x, :reason, :detail, "
+                ":rt, :ri, :source, :content, :hash, :current) on conflict (tenant, patient_id, site, stage, section, reason, "
+                "resource_type, md5(resource_id), md5(source), content_hash) do update set current = quarantine.current or excluded.current"
             ),
             rows,
         )

@@ -70,22 +70,15 @@ class Reading:
         resource_id: str,
         version: str | None = None,
     ) -> RawResource | None:
-        """A resource of a patient exactly as received: the current one, or an older `version` (or its content's hash)."""
-        place = {"t": tenant, "p": patient_id, "s": site, "rt": resource_type, "ri": resource_id}
-        which = "m.content_hash = r.content_hash and m.gone_at is null"
-        if version is not None:
-            which = "(r.version = :v or starts_with(r.content_hash, :v)) and :v <> ''"
-            place["v"] = version
+        """A resource of a patient exactly as received: the current one, or an older `version` (or its content's hash).
+
+        Not one that says it is about somebody else; that is in quarantine only.
+        """
+        place = {"t": tenant, "p": patient_id, "s": site, "rt": resource_type, "ri": resource_id, "v": version or ""}
+        if version == "":
+            return None
         with self.database.transaction(tenant) as db:
-            row = db.execute(
-                text(
-                    "select r.*, m.section from raw r join membership m on m.tenant = r.tenant and m.site = r.site and "
-                    f"m.resource_type = r.resource_type and m.resource_id = r.resource_id and {which} "
-                    "where m.tenant = :t and m.patient_id = :p and m.site = :s and m.resource_type = :rt "
-                    "and m.resource_id = :ri order by r.retrieved desc, m.section limit 1"
-                ),
-                place,
-            ).first()
+            row = db.execute(text(_RAW), place).first()
         return None if row is None else as_raw(row, row.section)
 
     def gone(self, tenant: str, patient_id: str) -> list[dict[str, Any]]:
@@ -99,7 +92,7 @@ class Reading:
                 ),
                 {"t": tenant, "p": patient_id},
             ).all()
-        return [dict(r._mapping) for r in rows]
+        return [dict(r._mapping) | {"gone_at": r.gone_at.isoformat()} for r in rows]
 
     def quarantine(self, tenant: str, patient_id: str) -> list[dict[str, Any]]:
         """What could not be used, newest first; without the bytes."""
@@ -123,20 +116,36 @@ class Reading:
         return None if content is None else bytes(content)
 
     def purge_raw(self, tenant: str, before: str) -> int:
-        """Delete resource versions that left the chart (replaced or gone) and were received before `before` (ISO 8601);
-        returns how many. What the chart rests on stays, however old."""
+        """Delete resource versions that left the chart before `before` (ISO 8601); returns how many.
+
+        A version leaves when another is stored after it, or when the site no longer returns the resource. What the chart
+        rests on stays, however old.
+        """
         with self.database.transaction(tenant) as db:
-            result = db.execute(
-                text(
-                    "delete from raw r where r.tenant = :t and r.stored_at < cast(:b as timestamptz) and not exists "
-                    "(select 1 from membership m where m.tenant = r.tenant and m.site = r.site "
-                    "and m.resource_type = r.resource_type and m.resource_id = r.resource_id "
-                    "and m.content_hash = r.content_hash "
-                    "and (m.gone_at is null or cast(m.gone_at as timestamptz) >= cast(:b as timestamptz)))"
-                ),
-                {"t": tenant, "b": before},
-            )
+            result = db.execute(text(_PURGE), {"t": tenant, "b": instant(before)})
         return int(result.rowcount)
+
+
+_RAW = """
+select r.*, m.section from membership m join raw r on r.tenant = m.tenant and r.site = m.site
+  and r.resource_type = m.resource_type and r.resource_id = m.resource_id
+where m.tenant = :t and m.patient_id = :p and m.site = :s and m.resource_type = :rt and m.resource_id = :ri
+  and case when :v = '' then r.content_hash = m.content_hash and m.gone_at is null
+      else r.version = :v or starts_with(r.content_hash, :v) end
+  and not exists (select from quarantine q where q.tenant = m.tenant and q.patient_id = m.patient_id
+    and q.site = m.site and q.stage = 'read' and q.reason = 'wrong_patient' and q.resource_type = r.resource_type
+    and q.resource_id = r.resource_id and q.content_hash = r.content_hash)
+order by m.seen_at desc, r.retrieved desc, r.content_hash, m.section limit 1
+"""
+_PURGE = """
+delete from raw r where r.tenant = :t and r.stored_at < :b
+  and not exists (select from membership m where m.tenant = r.tenant and m.site = r.site
+    and m.resource_type = r.resource_type and m.resource_id = r.resource_id and m.content_hash = r.content_hash
+    and (m.gone_at is null or m.gone_at >= :b))
+  and coalesce((select min(later.stored_at) from raw later where later.tenant = r.tenant and later.site = r.site
+    and later.resource_type = r.resource_type and later.resource_id = r.resource_id
+    and later.stored_at > r.stored_at), r.stored_at) < :b
+"""
 
 
 def _known(db: Connection, place: dict[str, str]) -> None:
@@ -168,8 +177,11 @@ def _coverage(db: Connection, place: dict[str, str], moment: str) -> tuple[Cover
 
 
 def _aged(line: Coverage, moment: str, hours: float) -> Coverage:
-    if line.state not in ("present", "empty", "none_asserted") or not line.as_of:
+    if line.state not in ("present", "empty", "none_asserted", "truncated") or not line.as_of:
         return line
     if (instant(moment) - instant(line.as_of)).total_seconds() <= hours * 3600:
         return line
-    return msgspec.structs.replace(line, state="stale", reason=f"older than {hours:g} hours")
+    old = f"older than {hours:g} hours"
+    if line.state == "truncated":  # that a cap stopped us is the graver news
+        return msgspec.structs.replace(line, reason=f"{line.reason}; {old}" if line.reason else old)
+    return msgspec.structs.replace(line, state="stale", reason=old)

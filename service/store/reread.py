@@ -18,12 +18,21 @@ from service.store.words import as_json
 READING = "1"
 """Raise when the normalizer reads differently: the next commit of each patient then reads everything again."""
 
-_CURRENT = (
-    "select distinct r.resource_type, r.resource_id, r.content_hash, m.section from raw r join membership m "
-    "on m.tenant = r.tenant and m.site = r.site and m.resource_type = r.resource_type "
-    "and m.resource_id = r.resource_id and m.content_hash = r.content_hash "
-    "where m.tenant = :t and m.patient_id = :p and m.site = :s and m.gone_at is null"
-)
+_CURRENT = """
+select distinct on (m.resource_type, m.resource_id) r.*, m.section
+from membership m join raw r on r.tenant = m.tenant and r.site = m.site and r.resource_type = m.resource_type
+  and r.resource_id = m.resource_id and r.content_hash = m.content_hash
+where m.tenant = :t and m.patient_id = :p and m.site = :s and m.gone_at is null
+order by m.resource_type, m.resource_id, m.seen_at desc, r.content_hash, m.section
+"""
+"""The current content of each resource. Where two sections hold different ones, the last received counts."""
+_CURRENT_KEYS = """
+select distinct on (m.resource_type, m.resource_id) m.resource_type, m.resource_id, m.content_hash, m.section
+from membership m
+where m.tenant = :t and m.patient_id = :p and m.site = :s and m.gone_at is null
+order by m.resource_type, m.resource_id, m.seen_at desc, m.content_hash, m.section
+"""
+"""The same, without the bytes."""
 
 
 def reread(
@@ -45,7 +54,8 @@ def reread(
     if kept is not None and kept.read_with == fingerprint and not always:
         base = msgspec.convert(kept.body["read"], Ledger)
     else:
-        result = normalize(_current(db, place), rules=rules, patient_id=site_patient)
+        current = [as_raw(r, r.section) for r in db.execute(text(_CURRENT), place).all()]
+        result = normalize(current, rules=rules, patient_id=site_patient)
         db.execute(
             text(
                 "update quarantine set current = false where tenant = :t and patient_id = :p and site = :s "
@@ -53,7 +63,8 @@ def reread(
             ),
             place,
         )
-        set_aside(db, place, "read", result.quarantine)
+        hashes = {(r.resource_type, r.resource_id): r.content_hash for r in current}
+        set_aside(db, place, "read", result.quarantine, hashes=hashes)
         _replace_entries(db, place, result.entries)
         base = result.ledger
     ledger = _with_gaps(db, place, base)
@@ -71,23 +82,9 @@ def reread(
 def _fingerprint(db: Connection, place: dict[str, Any], rules: NormalizationRules | None, site_patient: str) -> str:
     """What the entries depend on: the resources, the rules, the way of reading."""
     digest = hashlib.sha256(f"{READING}|{site_patient}|{rules.model_dump_json() if rules else ''}".encode())
-    for row in sorted(tuple(r) for r in db.execute(text(_CURRENT), place).all()):
+    for row in db.execute(text(_CURRENT_KEYS), place).all():
         digest.update("|".join(row).encode())
     return digest.hexdigest()
-
-
-def _current(db: Connection, place: dict[str, Any]) -> list[RawResource]:
-    rows = db.execute(
-        text(
-            "select r.*, m.section from raw r join membership m on m.tenant = r.tenant and m.site = r.site and "
-            "m.resource_type = r.resource_type and m.resource_id = r.resource_id and m.content_hash = r.content_hash "
-            "where m.tenant = :t and m.patient_id = :p and m.site = :s and m.gone_at is null "
-            "order by r.resource_type, r.resource_id, r.content_hash, m.section"
-        ),
-        place,
-    ).all()
-    found = {(r.resource_type, r.resource_id, r.content_hash): r for r in reversed(rows)}
-    return [as_raw(r, r.section) for r in found.values()]
 
 
 def as_raw(row: Any, section: Any = None) -> RawResource:
@@ -166,14 +163,13 @@ def _with_gaps(db: Connection, place: dict[str, Any], base: Ledger) -> Ledger:
     return add_to_ledger(base, extra)
 
 
-def current_account(db: Connection, place: dict[str, Any], resources: Sequence[tuple[str, str]]) -> int:
-    """How many of `resources` (type, id) are current in quarantine because they could not be read."""
+def unreadable(db: Connection, place: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """(type, id, content hash) of the resources that are current in quarantine because they could not be read."""
     rows = db.execute(
         text(
-            "select distinct resource_type, resource_id from quarantine where tenant = :t and patient_id = :p "
+            "select resource_type, resource_id, content_hash from quarantine where tenant = :t and patient_id = :p "
             "and site = :s and current and stage = 'read'"
         ),
         place,
     ).all()
-    unread = {(r.resource_type, r.resource_id) for r in rows}
-    return sum(1 for resource in resources if resource in unread)
+    return {(r.resource_type, r.resource_id, r.content_hash) for r in rows}

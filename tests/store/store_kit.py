@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from adapters.profile import SiteConfig
 from adapters.source import SectionFetch
 from models.record import RESOURCE_TYPE_OF_SECTION, Coverage, CoverageState, Missing, RawResource, Rejected, Section
@@ -68,7 +70,10 @@ def fetch(
     missing: tuple[Missing, ...] = (),
     reason: str = "",
 ) -> SectionFetch:
-    resources = tuple(resources)
+    """An answer of the moment `as_of`: its resources were received then, unless they say another time."""
+    resources = tuple(
+        msgspec.structs.replace(r, retrieved=as_of, section=section) if r.retrieved == NOW else r for r in resources
+    )
     state = state or ("present" if resources else "empty")
     good = state in ("present", "empty", "truncated")
     return SectionFetch(

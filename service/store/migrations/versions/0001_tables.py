@@ -25,17 +25,19 @@ create table raw (
   fhir_version text not null, api text not null, retrieved text not null,
   stored_at timestamptz not null default now(),
   primary key (tenant, site, resource_type, resource_id, content_hash));
+create index raw_age on raw (tenant, stored_at);
 -- Which resources a section of a patient consists of now, and which it has lost (gone_at).
 create table membership (
   tenant text not null, patient_id text not null, site text not null, section text not null,
   resource_type text not null, resource_id text not null, content_hash text not null,
-  seen_at text not null, gone_at text,
+  seen_at timestamptz not null, gone_at timestamptz,
   primary key (tenant, patient_id, site, section, resource_type, resource_id));
 create index membership_resource on membership (tenant, site, resource_type, resource_id);
 create table entries (
   tenant text not null, patient_id text not null, site text not null, section text not null, entry_id text not null,
   body jsonb not null, body_hash text not null,
   primary key (tenant, patient_id, site, entry_id));
+create index entries_people on entries (tenant, patient_id) where section = 'demographics';
 create table coverage (
   tenant text not null, patient_id text not null, site text not null, section text not null,
   body jsonb not null, good_as_of text not null default '', asked_at timestamptz not null,
@@ -87,9 +89,7 @@ do $$ begin
   if not exists (select from pg_roles where rolname = 'chartbrief_app') then
     create role chartbrief_app nologin;
   end if;
-  if not pg_has_role(current_user, 'chartbrief_app', 'member') then
-    grant chartbrief_app to current_user;
-  end if;
+  grant chartbrief_app to current_user;  -- who creates a role may not yet become it (PostgreSQL 16 and later)
 exception
   when duplicate_object or unique_violation then null;  -- another database of this server made it just now
   when insufficient_privilege then null;  -- a managed database: the tables' owner is then held by FORCE
