@@ -1,7 +1,308 @@
 """`chartbrief demo`: three practice hospitals, one patient, from discovery to the page, with the product's own parts.
 
-Nothing here is a shortcut: the hospitals are HTTP servers on loopback that misbehave like their models, and everything
-between them and the page goes through the same store, workflow, normalizer, context builder and API as in production.
+Nothing here is a shortcut: the hospitals are HTTP servers on loopback that misbehave like their models (demo.toml), and
+everything between them and the page goes through the same store, workflows, normalizer, context builder and API as in
+production. The demo keeps its own data beside the user's: tenant `demo`, in `<home>/demo`, on the embedded database.
 """
 
 from __future__ import annotations
+
+import socket
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.text import Text
+
+from adapters.profile import SiteConfig, parse_site
+from context_builder.document import ContextDocument, ContextRequest, Summary
+from models.record import SECTIONS, Chart
+from service import logs
+from service.access import Role
+from service.api.app import create_app
+from service.api.schemas import RegisterBody, RunState
+from service.api.services import Services
+from service.cli import render
+from service.cli.output import CommandError, stderr, stdout
+from service.practice_ehr import Fault, Hospital, PracticeEhrs, serve
+from service.practice_ehr.population.generate import STAR_KEY, SyntheticPatient, generate, hospital_resources
+from service.practice_ehr.population.people import HOSPITALS
+from service.settings import Settings
+from service.store import Store
+from service.workflows import Runtime
+from service.workflows.site_search import find_at_site
+
+CAST = Path(__file__).with_name("demo.toml")
+TENANT, KEY_LABEL = "demo", "demo"
+DEFAULT_PORT = 8080
+BUDGET = 2000
+LOOPBACK = "127.0.0.1"
+T = TypeVar("T")
+
+
+class DemoHospital(BaseModel):
+    """One line of the cast."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    dress: str
+    behaves_like: str
+    site: dict[str, Any]
+    faults: tuple[Fault, ...] = ()
+
+    def config(self, fhir_base: str) -> SiteConfig:
+        """The site file an engineer would write for it."""
+        name = self.site["name"]
+        return parse_site(
+            self.site | {"fhir_base": fhir_base, "client_id": f"chartbrief-{name}", "allow_loopback": True}
+        )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the demo has to show."""
+
+    patient_id: str
+    url: str
+    token: str
+    checks: dict[str, dict[str, Any]]
+    run: RunState
+    chart: Chart
+    document: ContextDocument
+    summary: Summary
+
+
+def run(once: bool = False, port: int | None = None) -> int:
+    """Do the main job and show it. Stays up until Ctrl-C; with `once` prints the same and returns."""
+    logs.configure()
+    cast = [DemoHospital.model_validate(h) for h in tomllib.loads(CAST.read_text(encoding="utf-8"))["hospitals"]]
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listener(port))
+        url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+        progress = stack.enter_context(_Steps(stderr()))
+        people = progress.step("Making up the patients", lambda: generate())
+        hospitals = [
+            Hospital(key=h.key, dress=h.dress, resources=hospital_resources(people, h.key), clients={}, faults=h.faults)
+            for h in cast
+        ]
+        ehrs = progress.step("Starting three practice hospitals", lambda: stack.enter_context(serve(hospitals)))
+        store = progress.step("Starting the embedded database (a few seconds the first time)", _store)
+        stack.callback(store.close)
+        runtime = Runtime(store, progress.section_ended).launch()
+        stack.callback(runtime.close)
+        services = Services(store.settings, store, runtime)
+        shown = _main_job(services, cast, ehrs, people[0], progress, url)
+        progress.close()
+        report(shown, cast, ehrs, once)
+        if not once:
+            _stay_up(services, listener)
+    return 0
+
+
+def _store() -> Store:
+    """The demo's own store, whatever DATABASE_URL says: nothing of it may land in a real database."""
+    home = Settings().home / "demo"
+    store = Store(Settings(home=home, tenant=TENANT, database_url=None, master_key_file=None, kms_key_id=None))
+    store.ping()
+    return store
+
+
+def _main_job(
+    services: Services,
+    cast: list[DemoHospital],
+    ehrs: PracticeEhrs,
+    star: SyntheticPatient,
+    progress: _Steps,
+    url: str,
+) -> Shown:
+    assert star.key == STAR_KEY
+    checks: dict[str, dict[str, Any]] = {}
+    patient_id: str | None = None
+    for hospital in cast:
+        config = hospital.config(ehrs[hospital.key].base_url)
+        name = config.name
+        added = services.put_site(TENANT, config.model_dump(mode="json"), replace=True)
+        ehrs[hospital.key].register(config.client_id, added["jwks"]["keys"])  # what a vendor's app portal does
+        checks[name] = progress.step(
+            f"{config.title}: discovery and authorization", lambda name=name: services.check_site(TENANT, name)
+        )
+        if checks[name]["state"] != "ready":
+            raise CommandError("unavailable", f"{name} could not be opened: {checks[name]}")
+        identifier = f"{HOSPITALS[hospital.key].mrn_system}|{star.mrn(hospital.key)}"
+        matches = progress.step(
+            f"{config.title}: looking the patient up by record number",
+            lambda name=name, identifier=identifier: find_at_site(services.store, TENANT, name, identifier=identifier),
+        )
+        if len(matches) != 1:
+            raise CommandError("unavailable", f"{name} answered {len(matches)} patients to one record number")
+        body = RegisterBody(site=name, site_patient_id=matches[0].site_patient_id, patient_id=patient_id)
+        patient_id = services.register(TENANT, body)
+    assert patient_id is not None
+    progress.sections({h.site["name"]: h.site["title"] for h in cast})
+    state = services.refresh(TENANT, patient_id, None, 600)
+    if state.report is None:
+        raise CommandError("unavailable", "the refresh did not end in ten minutes")
+    request = ContextRequest(budget_tokens=BUDGET)
+    chart, document, summary = services.summary(TENANT, patient_id, request)
+    for row in services.keys(TENANT):
+        if row["label"] == KEY_LABEL and row["revoked"] is None:
+            services.revoke_key(TENANT, row["key_id"])
+    _, token = services.create_key(TENANT, Role.ADMIN, KEY_LABEL)
+    return Shown(patient_id, url, token, checks, state, chart, document, summary)
+
+
+class _Steps:
+    """Progress on stderr: a line a step, a bar a hospital."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._open = False
+
+    def __enter__(self) -> _Steps:
+        self._progress.start()
+        self._open = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop drawing."""
+        if self._open:
+            self._progress.stop()
+            self._open = False
+
+    def step(self, words: str, work: Callable[[], T]) -> T:
+        """Do one thing and tick it off."""
+        task = self._progress.add_task(words, total=1)
+        done = work()
+        self._progress.advance(task)
+        return done
+
+    def sections(self, titles: Mapping[str, str]) -> None:
+        """A bar for each site, one tick a section."""
+        for site, title in titles.items():
+            self._tasks[site] = self._progress.add_task(f"{title}: reading the record", total=len(SECTIONS))
+
+    def section_ended(self, site: str, _section: str, _state: str) -> None:
+        """One section of a site is done; called from the workflows' threads."""
+        if site in self._tasks:
+            self._progress.advance(self._tasks[site])
+
+
+def report(shown: Shown, cast: list[DemoHospital], ehrs: PracticeEhrs, once: bool) -> None:
+    """What was done and where to look, then what the hospitals said."""
+    out = stdout()
+    say = lambda words="", style="": out.print(Text(render.plain(words)), style=style, soft_wrap=True)  # noqa: E731
+    ledger, document = shown.chart.ledger, shown.document
+    say("Chartbrief pulled one patient out of three hospitals that disagree.", "bold")
+    say()
+    if once:
+        say("Where to look: `make demo` (without ONCE=1) stays up and serves a page and the API; it printed this:")
+    else:
+        say("Where to look (until Ctrl-C):")
+    say(f"  page  {shown.url}/patients/{shown.patient_id}")
+    say(f"  API   {shown.url}/docs")
+    say(f"  key   {shown.token}   (made for this run, role admin; paste it where the page asks)")
+    say()
+    say("What was done", "bold")
+    _did(shown, cast, ehrs)
+    say(
+        f"Nothing disappeared: {ledger.offered} resources offered = {ledger.stored} stored + "
+        f"{ledger.quarantined} quarantined + {ledger.reported_missing} reported missing."
+    )
+    say()
+    say("What could not be read (and is therefore not a 'no')", "bold")
+    for line in shown.chart.coverage:
+        if line.state not in ("present", "none_asserted", "empty"):
+            say(f"  {line.site}: {line.section.replace('_', ' ')} {line.state.replace('_', ' ')} ({line.reason})")
+    say()
+    say(f"Where the hospitals disagree ({len(document.conflicts)} shown of {len(shown.chart.conflicts)})", "bold")
+    for conflict in document.conflicts:
+        say(f"  {conflict.text} [{', '.join(conflict.keys)}]")
+    say()
+    say("The context for a language model", "bold")
+    reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(document.ledger.by_reason.items()))
+    say(
+        f"  {document.token_count} of {document.budget_tokens} tokens, {len(document.facts)} cited facts; "
+        f"{document.ledger.offered} entries = {document.ledger.included} included + {document.ledger.omitted} listed as "
+        f"omitted ({reasons or 'nothing'})."
+    )
+    say()
+    say(f"The summary ({shown.summary.reason or shown.summary.state})", "bold")
+    say(shown.summary.text)
+    say()
+    say("Try", "bold")
+    home = Settings().home / "demo"
+    for command in (
+        f"curl -s -H 'Authorization: Bearer {shown.token}' {shown.url}/v1/patients/{shown.patient_id}/freshness",
+        f"CHARTBRIEF_HOME={home} CHARTBRIEF_TENANT={TENANT} .venv/bin/chartbrief context --patient {shown.patient_id} --budget 1000",
+        ".venv/bin/chartbrief summary --bundle YOUR_FILE.json",
+    ):
+        say(f"  {command}")
+
+
+def _did(shown: Shown, cast: list[DemoHospital], ehrs: PracticeEhrs) -> None:
+    sites = {s["site"]: s for s in (shown.run.report or {})["sites"]}
+    made = render.table(
+        "", "site", "behaves like", ">requests", ">offered", ">stored", ">quarantined", ">missing", "found"
+    )
+    for hospital in cast:
+        name = hospital.site["name"]
+        found, check = sites[name], shown.checks[name]
+        notes = [check["endpoints_found_in"]]
+        if check["types_refused"]:
+            notes.append(f"refuses {', '.join(check['types_refused'])}")
+        if check["types_not_declared"]:
+            notes.append(f"lacks {', '.join(check['types_not_declared'])}")
+        busy = sum(1 for seen in ehrs[hospital.key].requests if seen.status == 429)
+        if busy:
+            notes.append(f"said 'too busy' {busy}x, asked again later")
+        numbers = (found["ledger"][k] for k in ("offered", "stored", "quarantined", "reported_missing"))
+        render.row(made, name, hospital.behaves_like, found["requests"], *numbers, "; ".join(notes))
+    stdout().print(made)
+
+
+def _stay_up(services: Services, listener: socket.socket) -> None:
+    """Serve the page and the API on the socket that was taken at the start."""
+    import asyncio
+
+    import uvicorn
+
+    app = create_app(services.settings, services.store, services.runtime)
+    config = uvicorn.Config(app, access_log=False, log_config=None, server_header=False)
+    stderr().print("Serving. Ctrl-C ends it.")
+    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+@contextmanager
+def _listener(port: int | None) -> Iterator[socket.socket]:
+    """The socket the page will be served on, taken before the work: the asked port, else 8080, else any free one."""
+    taken: OSError | None = None
+    for candidate in (port,) if port is not None else (DEFAULT_PORT, 0):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, candidate))
+        except OSError as error:
+            listener.close()
+            taken = error
+            continue
+        with listener:
+            yield listener
+        return
+    raise CommandError("unavailable", f"cannot listen on {LOOPBACK}:{port} ({taken})") from None
