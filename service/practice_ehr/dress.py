@@ -169,6 +169,9 @@ class Dress(Strict):
     name: str
     title: str
     software: str
+    hospital: str = Field(
+        default="lakeshore", description="Which hospital of the built-in population wears it by default."
+    )
     base_path: str = Field(pattern=r"^(/[A-Za-z0-9_.{}-]+)+$")
     tenant: str = Field(default="0", description="Default of the hospital's number.")
     content_type: str = "application/fhir+json; charset=utf-8"

@@ -6,6 +6,7 @@ drugs); it predicts nothing about real people. Sizes of drug effects are in the 
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 from datetime import date
@@ -39,7 +40,7 @@ def ckd_epi_2021(creatinine: float, age: int, female: bool) -> float:
     """Estimated GFR in mL/min/1.73 m2 from serum creatinine in mg/dL (Inker et al., NEJM 2021;385:1737)."""
     kappa, alpha = (0.7, -0.241) if female else (0.9, -0.302)
     ratio = creatinine / kappa
-    value = 142 * min(ratio, 1.0) ** alpha * max(ratio, 1.0) ** -1.2 * 0.9938**age
+    value = 142 * math.pow(min(ratio, 1.0), alpha) * math.pow(max(ratio, 1.0), -1.2) * math.pow(0.9938, age)
     return value * 1.012 if female else value
 
 
@@ -128,7 +129,8 @@ class Body:
         if not self.has("diabetes"):
             return 5.9 if self.has("prediabetes") else self.base_a1c
         untreated = 7.9 + min(4.0, 0.22 * self.years_with("diabetes"))
-        return max(5.9, untreated + sum(A1C.get(d, 0) for d in self.drugs))
+        # fsum: the drugs are a set, and a plain sum of floats depends on its order
+        return max(5.9, untreated + math.fsum(A1C.get(d, 0) for d in self.drugs))
 
     def _tsh_target(self) -> float:
         if not self.has("hypothyroidism"):

@@ -46,8 +46,10 @@ class Care:
         self.body = Body(persona.birth_date, persona.female, rng, start, **body)  # type: ignore[arg-type]
         self.records: dict[str, Record] = {}
         self.courses: dict[str, Course] = {}
+        self.renewed_unaware: list[Course] = []
         self.problems: dict[tuple[str, str], Json] = {}
         self.avoid: set[str] = set()
+        self.last_done: dict[str, date] = {}
         self.pack_years = 0
         self.family_history = "Father with coronary disease at 71; no family history of colon or breast cancer."
 
@@ -88,14 +90,12 @@ class Care:
         """A contact with vital signs (not by telehealth), panels and decisions; None when the day is still to come."""
         day = _weekday(day) if kind not in ("emergency", "inpatient") else day
         moment = at(day, hour, int(self.rng.random() * 12) * 5)
-        if (
-            moment.date() + timedelta(minutes=minutes or clinical.MINUTES["IMP" if kind == "inpatient" else "AMB"])
-            > self.today
-        ):
+        minutes = minutes or clinical.usual_minutes(kind)
+        if (moment + timedelta(minutes=minutes)).date() > self.today:
             return None
         self.body.advance(day)
         record = self.record(hospital, day)
-        for one in self.courses.values():
+        for one in [*self.courses.values(), *self.renewed_unaware]:
             if one.record is record:
                 one.renew_until(day)
         made = clinical.encounter(record, kind, moment, reason=reason, minutes=minutes, disposition=disposition)
@@ -146,7 +146,8 @@ class Care:
         made = Course(drug(key), visit.record, moment.date(), reason, as_needed=as_needed, days=days, sig=sig)
         made.order(moment, visit.encounter)
         if days:
-            made.end(moment + timedelta(days=days), "completed")
+            if (moment + timedelta(days=days)).date() <= self.today:
+                made.end(moment + timedelta(days=days), "completed")
         else:
             self.courses[key] = made
             self.body.drugs.add(key)
@@ -168,34 +169,32 @@ class Care:
         """The day so many years before today."""
         return self.today - timedelta(days=round(years * 365.25))
 
-    def stop(self, key: str, moment: datetime, why: str, *, told: bool = True) -> None:
-        """The person no longer takes the drug. `told`: the hospital that prescribed it writes it down."""
+    def stop(self, key: str, moment: datetime, why: str, *, told: bool = True, renewed: bool = False) -> None:
+        """The person no longer takes the drug. `told`: the hospital that prescribed it writes it down; where it does
+        not know, `renewed` says that it goes on renewing the prescription."""
         gone = self.courses.pop(key, None)
         self.body.drugs.discard(key)
         if gone and told:
             gone.end(moment, "stopped", why)
+        elif gone and renewed:
+            self.renewed_unaware.append(gone)
 
     def takes(self, *ingredients: str) -> bool:
         """Whether a drug with one of these ingredients is taken now."""
         return any(c.drug.ingredient in ingredients for c in self.courses.values())
 
-    def write(self, visit: Visit | None, *, document: str = "progress", form: str = "text", doctor: int = 0) -> None:
+    def write(self, visit: Visit, *, document: str = "progress", form: str = "text") -> None:
         """The note of a visit, from what happened there."""
-        if visit is not None:
-            text = narratives.progress_note(self, visit)
-            documents.note(
-                visit.record,
-                document,
-                text,
-                visit.moment + timedelta(minutes=22),
-                visit.encounter,
-                form=form,
-                doctor=doctor,
-            )
+        text = narratives.progress_note(self, visit)
+        documents.note(visit.record, document, text, visit.moment + timedelta(minutes=22), visit.encounter, form=form)
+
+    def past(self, moment: datetime) -> bool:
+        """Whether a moment has come."""
+        return moment.date() <= self.today
 
     def finish(self) -> None:
         """Renewals up to today."""
-        for one in self.courses.values():
+        for one in [*self.courses.values(), *self.renewed_unaware]:
             one.renew_until(self.today)
 
     def problem_names(self, hospital: str) -> list[str]:

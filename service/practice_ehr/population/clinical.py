@@ -14,6 +14,11 @@ MINUTES = {"AMB": 25, "VR": 15, "EMER": 260, "IMP": 3 * 24 * 60}
 REASONS_NOT_GIVEN = {"PATOBJ": "patient objection", "IMMUNE": "immunity", "MEDPREC": "medical precaution"}
 
 
+def usual_minutes(kind: str) -> int:
+    """How long a contact of this kind usually lasts."""
+    return MINUTES[row("encounters", kind)[0]]
+
+
 def diagnosis_concept(key: str, text: str = "") -> Json:
     """A condition with both its codes."""
     found = diagnosis(key)
@@ -27,13 +32,13 @@ def encounter(
     moment: datetime,
     *,
     reason: str = "",
-    minutes: int | None = None,
+    minutes: int,
     disposition: tuple[str, str] | None = None,
     doctor: int = 0,
 ) -> Json:
     """A contact; `reason` is a condition key. `disposition` is a code and display of discharge-disposition."""
     cls, code, display = row("encounters", kind)
-    end = moment + timedelta(minutes=minutes or MINUTES[cls])
+    end = moment + timedelta(minutes=minutes)
     hospitalization = None
     if disposition:
         hospitalization = {"dischargeDisposition": concept(coding(f"{HL7}/discharge-disposition", *disposition))}

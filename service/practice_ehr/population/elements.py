@@ -11,7 +11,7 @@ from service.practice_ehr.population.catalog import UCUM
 Json = dict[str, Any]
 HL7 = "http://terminology.hl7.org/CodeSystem"
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition"
-EASTERN = timezone(timedelta(hours=-5))
+CENTRAL = timezone(timedelta(hours=-6))
 
 
 def coding(system: str, code: str, display: str = "") -> Json:
@@ -40,7 +40,7 @@ def reference(target: Json, display: str = "") -> Json:
 
 def at(day: date, hour: int = 9, minute: int = 0) -> datetime:
     """A moment of a day in the hospitals' time zone."""
-    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=EASTERN)
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=CENTRAL)
 
 
 def instant(moment: datetime) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from service.practice_ehr.population.body import BETA_BLOCKERS, RENIN, Body, ckd_epi_2021, creatinine_of
 from service.practice_ehr.population.catalog import measure
 
@@ -48,29 +50,35 @@ def _potassium(body: Body) -> float:
 
 def _hemoglobin(body: Body) -> float:
     level = body.hemoglobin - max(0.0, 50 - body.gfr) * 0.045
-    return level - (2.6 if body.has("iron_deficiency_anemia") and "ferrous_sulfate" not in body.drugs else 0.0)
+    return level - (2.6 if _lacks_iron(body) else 0.0)
+
+
+def _lacks_iron(body: Body) -> bool:
+    return body.has("iron_deficiency_anemia") and "ferrous_sulfate" not in body.drugs
 
 
 _STEADY = {
     "sodium": (140.0, 0.012), "chloride": (102.5, 0.015), "calcium": (9.4, 0.02), "protein": (7.1, 0.03),
     "albumin": (4.2, 0.03), "bilirubin": (0.6, 0.25), "alp": (74.0, 0.12), "ast": (23.0, 0.16), "alt": (25.0, 0.2),
-    "wbc": (7.0, 0.16), "platelets": (248.0, 0.09), "ferritin": (88.0, 0.15), "psa": (1.9, 0.15), "troponin": (9.0, 0.2),
+    "wbc": (7.0, 0.16), "platelets": (248.0, 0.09), "psa": (1.9, 0.15), "troponin": (9.0, 0.2),
 }  # fmt: skip
 
-_DERIVED = {
-    "glucose": lambda b, v: b.measured(28.7 * b.a1c - 46.7, 0.09),  # estimated average glucose, Nathan 2008
+_DERIVED: dict[str, Callable[[Body, dict[str, float]], float]] = {
+    # Estimated average glucose (Nathan et al., Diabetes Care 2008;31:1473); a fasting sample lies somewhat under it.
+    "glucose": lambda b, v: b.measured(28.7 * b.a1c - 46.7 - 14, 0.06),
     "creatinine": lambda b, v: creatinine_of(b.measured(b.gfr, 0.03), b.age, b.female),
     "bun": lambda b, v: b.measured(13 + max(0.0, 75 - b.gfr) * 0.42, 0.1),
     "potassium": lambda b, v: b.measured(_potassium(b), 0.025),
     "co2": lambda b, v: b.measured(25.5 - max(0.0, 45 - b.gfr) * 0.12, 0.04),
     "hemoglobin": lambda b, v: b.measured(_hemoglobin(b), 0.025),
-    "rbc": lambda b, v: v["hemoglobin"] / (2.55 if b.has("iron_deficiency_anemia") else 2.95),
+    "rbc": lambda b, v: v["hemoglobin"] / (2.55 if _lacks_iron(b) else 2.95),
     "hematocrit": lambda b, v: v["hemoglobin"] * 2.98,
     "mcv": lambda b, v: v["hematocrit"] * 10 / v["rbc"],
     "cholesterol": lambda b, v: b.measured(b.ldl + 48 + 27, 0.04),
     "triglycerides": lambda b, v: b.measured(110 + (b.a1c - 5.3) * 16, 0.14),
     "hdl": lambda b, v: b.measured(52 if b.female else 45, 0.06),
     "a1c": lambda b, v: b.measured(b.a1c, 0.018),
+    "ferritin": lambda b, v: b.measured(8.0 if _lacks_iron(b) else 88.0, 0.15),
     "tsh": lambda b, v: b.measured(b.tsh, 0.1),
     "uacr": lambda b, v: b.measured(b.albuminuria, 0.22),
     "inr": lambda b, v: b.measured(b.inr, 0.16 if b.inr > 1.5 else 0.04),

@@ -145,3 +145,37 @@ def discharge_summary(care: Care, visit: Visit, *, diagnosis_line: str, course: 
         f"RESULTS ON ADMISSION\n{results(visit)}\n\nMEDICATION CHANGES\n{changed}\n\nFOLLOW-UP\n{todo}\n\n"
         f"CONDITION AT DISCHARGE\nStable, ambulatory, oriented.\n\nElectronically signed by {visit.record.doctor(0)['display']}"
     )
+
+
+SCREENING_REPORTS = {
+    "mammogram": imaging(
+        "Screening mammogram, bilateral",
+        "Screening.",
+        [
+            "Scattered areas of fibroglandular density.",
+            "No suspicious mass, calcification or architectural distortion.",
+        ],
+        ["BI-RADS 1: negative. Routine screening in one to two years."],
+        comparison="None available.",
+    ),
+    "bone_density": imaging(
+        "DXA of lumbar spine and hip",
+        "Postmenopausal screening.",
+        ["Lumbar spine L1 to L4: T-score -1.6.", "Left femoral neck: T-score -1.9."],
+        ["Low bone mass (osteopenia). No osteoporosis by WHO criteria."],
+    ),
+}
+
+
+def obstetric_ultrasound(weeks: int) -> str:
+    """A fetal ultrasound without anything unusual."""
+    return imaging(
+        "Obstetric ultrasound",
+        f"Pregnancy, {weeks} weeks by last menstrual period.",
+        [
+            "Single live intrauterine pregnancy, fetal heart activity present.",
+            "Fetal anatomy: no abnormality seen." if weeks >= 18 else "Crown-rump length agrees with dates.",
+            "Placenta: no previa.",
+        ],
+        [f"Single live pregnancy of {weeks} weeks. No abnormality identified."],
+    )

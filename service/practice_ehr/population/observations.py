@@ -170,6 +170,23 @@ def social_history(record: Record, moment: datetime, *, smoking: str, drinks: bo
         )  # fmt: skip
 
 
+def pregnancy_status(record: Record, moment: datetime, encounter: Json) -> Json:
+    """That the person is pregnant, as asked on that day."""
+    return record.add(
+        "Observation",
+        moment,
+        profile="us-core-observation-pregnancystatus",
+        status="final",
+        category=category("social-history"),
+        code=concept(coding(LOINC, "82810-3", "Pregnancy status")),
+        subject=record.subject,
+        encounter=reference(encounter),
+        effectiveDateTime=instant(moment),
+        issued=instant(moment),
+        valueCodeableConcept=concept(coding(SNOMED, "77386006", "Pregnant")),
+    )
+
+
 def phq9(record: Record, scores: Sequence[int], moment: datetime, encounter: Json) -> Json:
     """The nine answers and the panel with the total; returns the total's Observation."""
     table = tables()["phq9"]

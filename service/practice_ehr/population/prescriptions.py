@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from service.practice_ehr.population.catalog import RXNORM, SNOMED, Drug, drug
+from service.practice_ehr.population.catalog import RXNORM, SNOMED, Drug
 from service.practice_ehr.population.clinical import diagnosis_concept
 from service.practice_ehr.population.elements import HL7, Json, at, coding, concept, instant, quantity, reference
 from service.practice_ehr.population.record import Record
@@ -111,11 +111,3 @@ class Course:
         self.orders[-1]["meta"]["lastUpdated"] = instant(moment)
         if why:
             self.orders[-1]["statusReason"] = {"text": why}
-
-
-def course(record: Record, key: str, moment: datetime, reason: str, **options: object) -> Course:
-    """Begin a course and write its first order; `visit` is the encounter."""
-    visit = options.pop("visit", None)
-    made = Course(drug(key), record, moment.date(), reason, **options)  # type: ignore[arg-type]
-    made.order(moment, visit)  # type: ignore[arg-type]
-    return made

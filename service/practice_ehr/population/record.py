@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from service.practice_ehr.population.elements import HL7, US_CORE, Json, at, coding, concept, instant, reference
-from service.practice_ehr.population.people import HOSPITALS, LANGUAGES, RACES, Persona
+from service.practice_ehr.population.people import HOSPITALS, LANGUAGES, RACES, Persona, npi
 
 SHORT = {
     "Patient": "pat", "Encounter": "enc", "Condition": "con", "Observation": "obs", "MedicationRequest": "rx",
@@ -66,7 +66,7 @@ class Record:
             "resourceType": "Organization",
             "id": f"org-{h.letter}-1",
             "meta": {"lastUpdated": "2015-01-02T08:00:00-05:00", "profile": [f"{US_CORE}/us-core-organization"]},
-            "identifier": [{"system": "http://hl7.org/fhir/sid/us-npi", "value": h.npi}],
+            "identifier": [{"system": "http://hl7.org/fhir/sid/us-npi", "value": npi(f"19929{ord(h.letter):03d}0")}],
             "active": True,
             "type": [concept(coding(f"{HL7}/organization-type", "prov", "Healthcare Provider"))],
             "name": h.name,
@@ -86,39 +86,54 @@ class Record:
 
     def _physician(self, index: int) -> Json:
         given, family, specialty = self.hospital.physicians[index]
-        npi = f"199{ord(self.hospital.letter)}00{index + 1}"
+        number = npi(f"19929{ord(self.hospital.letter):03d}{index + 1}")
         return {
             "resourceType": "Practitioner",
             "id": f"dr-{self.hospital.letter}-{index + 1}",
             "meta": {"lastUpdated": "2015-01-02T08:00:00-05:00", "profile": [f"{US_CORE}/us-core-practitioner"]},
-            "identifier": [{"system": "http://hl7.org/fhir/sid/us-npi", "value": npi}],
+            "identifier": [{"system": "http://hl7.org/fhir/sid/us-npi", "value": number}],
             "name": [{"use": "official", "family": family, "given": [given], "suffix": ["MD"]}],
             "qualification": [{"code": {"text": specialty}}],
         }
 
     def _patient(self) -> Json:
         p, h = self.persona, self.hospital
-        given = [p.given, p.middle] if p.middle else [p.given]
         mr = concept(coding(f"{HL7}/v2-0203", "MR", "Medical record number"))
         married = {"M": "Married", "S": "Never Married", "W": "Widowed", "D": "Divorced"}[p.marital]
         language = concept(coding("urn:ietf:bcp:47", p.language, LANGUAGES[p.language]))
+        birth_sex = {"url": f"{US_CORE}/us-core-birthsex", "valueCode": p.gender[0].upper()}
+        home = {
+            "use": "home",
+            "line": [p.street],
+            "city": p.city or h.city,
+            "state": h.state,
+            "postalCode": h.postal_code,
+            "country": "US",
+        }
         return {
-            "extension": [*self._race_and_ethnicity(), {"url": f"{US_CORE}/us-core-birthsex", "valueCode": p.gender[0].upper()}],
+            "extension": [*self._race_and_ethnicity(), birth_sex],
             "identifier": [{"use": "usual", "type": mr, "system": h.mrn_system, "value": p.mrn(h.key)}],
             "active": True,
-            "name": [{"use": "official", "family": p.family, "given": given}],
-            "telecom": [
-                {"system": "phone", "value": f"608-555-01{int(p.mrn(h.key)[-2:] or 0) if p.mrn(h.key)[-2:].isdigit() else 0:02d}", "use": "home"},
-                {"system": "email", "value": f"{p.given}.{p.family}@example.org".lower().replace(" ", "").replace("'", "")},
-            ],
+            "name": [{"use": "official", "family": p.family, "given": [n for n in (p.given, p.middle) if n]}],
+            "telecom": self._telecom(),
             "gender": p.gender,
             "birthDate": p.birth_date.isoformat(),
-            "address": [{"use": "home", "line": [p.street], "city": h.city, "state": h.state, "postalCode": h.postal_code, "country": "US"}],
+            "address": [home],
             "maritalStatus": concept(coding(f"{HL7}/v3-MaritalStatus", p.marital, married)),
             "communication": [{"language": language, "preferred": True}],
             "generalPractitioner": [self.doctor(0)],
             "managingOrganization": reference(self.organization, h.name),
-        }  # fmt: skip
+        }
+
+    def _telecom(self) -> list[Json]:
+        p = self.persona
+        # 555-0100 to 555-0199 are kept free for fiction. The number goes with the person, not with the hospital.
+        phone = p.phone or f"608-555-01{sum(map(ord, p.key)) % 100:02d}"
+        email = p.email or f"{p.given}.{p.family}@example.org".lower().replace(" ", "").replace("'", "")
+        return [
+            {"system": "phone", "value": phone, "use": "home"},
+            {"system": "email", "value": email},
+        ]
 
     def _race_and_ethnicity(self) -> list[Json]:
         cdc = "urn:oid:2.16.840.1.113883.6.238"

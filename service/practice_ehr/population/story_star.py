@@ -5,17 +5,17 @@ from __future__ import annotations
 import random
 from datetime import date, timedelta
 
-from service.practice_ehr.population import clinical, documents, narratives, observations
+from service.practice_ehr.population import clinical, documents, narratives, observations, prevention
 from service.practice_ehr.population.care import Care, Visit
 from service.practice_ehr.population.elements import at
-from service.practice_ehr.population.people import Persona
+from service.practice_ehr.population.people import COMMUNITY, FAMILY, SPECIALISTS, Persona
 
 STAR_KEY = "p01"
 STORY = (
     "Diabetes, kidney disease, atrial fibrillation and heart failure across three hospitals that disagree about "
     "lisinopril, anticoagulation, metformin dose, allergies and depression; an incidental lung nodule nobody follows."
 )
-PCP, COMMUNITY, CARDIOLOGY = "epic", "oracle_health", "athenahealth"
+PCP, CARDIOLOGY = FAMILY, SPECIALISTS
 HOME = ("01", "Discharged to home care or self care (routine discharge)")
 FULL = ("cmp", "lipid", "a1c", "uacr", "tsh")
 HALF = ("bmp", "a1c")
@@ -25,7 +25,8 @@ def star(rng: random.Random, today: date) -> Care:
     """Ten years at the family doctor's, then cardiology, then an admission that changes much and reaches nobody."""
     persona = Persona(
         STAR_KEY, "Eleanor", "Whitfield", date(today.year - 71, 4, 17), "female", middle="Ruth", marital="W", smoking="former",
-        street="2217 Monroe Street", misspelled={CARDIOLOGY: ("Elinor", "Whitfeld")},
+        street="2217 Monroe Street",
+        differs={CARDIOLOGY: {"given": "Elinor", "family": "Whitfeld"}, COMMUNITY: {"street": "9 Riverside Court"}},
     )  # fmt: skip
     care = Care(persona, rng, today - timedelta(days=4000), today, height=163.0, weight=86.0, gfr=74.0, gfr_loss_per_year=4.2,
                 base_systolic=120.0, base_ldl=152.0, hemoglobin=13.1)  # fmt: skip
@@ -98,15 +99,9 @@ def _checkup(care: Care, years: float, *, yearly: bool) -> None:
 
 
 def _prevention(care: Care, visit: Visit, years: float) -> None:
-    autumn = date(visit.moment.year, 10, 12)
-    if visit.moment.date() <= autumn < care.today:
-        clinical.immunization(visit.record, "influenza_high_dose" if care.body.age >= 65 else "influenza", at(autumn, 10),
-                              refused="PATOBJ" if years == 5.5 else "")  # fmt: skip
+    prevention.vaccines(care, visit)
     if years == 9.5:
-        clinical.immunization(visit.record, "tdap", visit.moment, visit=visit.encounter)
         _colonoscopy(care, visit)
-    if years == 7.5:
-        clinical.immunization(visit.record, "zoster", visit.moment, visit=visit.encounter)
     if years in (6.5, 4.5):
         text = narratives.imaging(
             "Screening mammogram, bilateral", "Screening. Mother with breast cancer.",
@@ -148,7 +143,7 @@ def _heart(care: Care) -> None:
         consult.record, "sulfonamide", consult.moment, reactions=["rash"], severity="mild", criticality="low"
     )
     clinical.procedure(consult.record, "ecg", consult.moment, visit=consult.encounter)
-    warfarin = care.start("warfarin_5", consult, "atrial_fibrillation")
+    care.start("warfarin_5", consult, "atrial_fibrillation")
     care.start("metoprolol_25", consult, "atrial_fibrillation")
     care.reported("lisinopril_20", consult, "hypertension")
     consult.plan += [
@@ -163,13 +158,13 @@ def _heart(care: Care) -> None:
         doctor=0,
     )
     for week in (1, 2, 4, 8, 14, 22, 34, 48):
-        day = consult.moment.date() + timedelta(weeks=week)
-        care.visit(CARDIOLOGY, day, "follow_up", "atrial_fibrillation", ("inr",), decide=False, bmi=False, minutes=10)
-    for years in (3.0, 2.5):
-        _checkup(care, years, yearly=years == 2.5)
+        if week == 14:
+            _checkup(care, 3.0, yearly=False)
+        if week == 48:
+            _checkup(care, 2.5, yearly=True)
+        care.visit(CARDIOLOGY, day + timedelta(weeks=week), "follow_up", "atrial_fibrillation", ("inr",), decide=False, bmi=False,
+                   minutes=10)  # fmt: skip
     _admission(care)
-    # The family doctor's and the cardiologist's lists live on as if nothing had happened.
-    warfarin.orders[-1]["status"] = "active"
     _afterwards(care)
 
 
@@ -212,15 +207,14 @@ def _labs_in_hospital(care: Care, stay: Visit) -> None:
 def _discharge(care: Care, stay: Visit) -> None:
     leaving = stay.moment + timedelta(days=4, hours=14)
     for key in [k for k, c in care.courses.items() if c.drug.ingredient == "lisinopril"]:
-        care.stop(key, leaving, "", told=False)
+        care.stop(key, leaving, "", told=False, renewed=True)
         care.reported(key, stay, "hypertension", status="stopped", why="Hyperkalemia and acute kidney injury")
-    care.stop("warfarin_5", leaving, "", told=False)
+    care.stop("warfarin_5", leaving, "", told=False, renewed=True)
     care.reported("warfarin_5", stay, "atrial_fibrillation", status="stopped", why="Changed to apixaban")
-    care.stop("metoprolol_25", leaving, "", told=False)
+    care.stop("metoprolol_25", leaving, "", told=False, renewed=True)
     care.avoid |= {"lisinopril", "metformin_1000", "hydrochlorothiazide"}
     if "metformin_1000" in care.courses:
-        care.stop("metformin_1000", leaving, "", told=False)
-    care.courses.pop("metformin_500", None)
+        care.stop("metformin_1000", leaving, "", told=False, renewed=True)
     late = Visit(stay.record, stay.encounter, leaving - timedelta(hours=1), stay.kind, stay.reason)
     for key, reason in (("apixaban_5", "atrial_fibrillation"), ("carvedilol_6", "heart_failure"),
                         ("furosemide_40", "heart_failure"), ("metformin_500", "diabetes")):  # fmt: skip
@@ -279,10 +273,11 @@ def _afterwards(care: Care) -> None:
 
 
 def _same_sample_twice(care: Care, visit: Visit) -> None:
-    """The community hospital ran this sample and files it too."""
+    """The community hospital ran this sample and files it too; its potassium disagrees with what the clinic typed."""
     record = care.record(COMMUNITY, visit.moment.date())
     moment = visit.moment + timedelta(minutes=20)
     for key in ("potassium", "creatinine", "egfr"):
-        observations.lab(record, key, visit.labs[key], moment)
+        value = visit.labs[key] + (0.5 if key == "potassium" else 0.0)
+        observations.lab(record, key, round(value, 2), moment)
     # Typed under the wrong patient, then withdrawn; servers still return it.
     observations.lab(record, "glucose", 512.0, moment, status="entered-in-error")
