@@ -200,7 +200,12 @@ def _body_mass(entries: list[AnyEntry]) -> list[AnyEntry]:
     if not weights or not heights:
         return []
     known = {
-        (e.site, (e.date or "")[:10]) for e in entries if isinstance(e, Observation) and e.concept.code_in(LOINC) == BMI
+        (e.site, (e.date or "")[:10])
+        for e in entries
+        if isinstance(e, Observation)
+        and e.concept.code_in(LOINC) == BMI
+        and e.value_display
+        and not e.has_flag("entered_in_error")
     }
     adult_from = _adulthood(entries)
     made: list[AnyEntry] = []
@@ -255,8 +260,6 @@ def _measured(entries: list[AnyEntry], codes: frozenset[str], unit: str) -> dict
 
 
 def _adulthood(entries: list[AnyEntry]) -> str:
-    """The day the person turned 20 (heights are kept from then on); '' when the birth date is not exact."""
-    for entry in entries:
-        if isinstance(entry, Demographics) and entry.birth_date and len(entry.birth_date) == 10:
-            return f"{int(entry.birth_date[:4]) + 20:04d}{entry.birth_date[4:]}"
-    return ""
+    """The day the person turned 20 (heights are kept from then on), by the latest birth date told; '' without an exact one."""
+    told = [e.birth_date for e in entries if isinstance(e, Demographics) and e.birth_date and len(e.birth_date) == 10]
+    return f"{int(max(told)[:4]) + 20:04d}{max(told)[4:]}" if told else ""

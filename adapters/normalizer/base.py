@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from adapters.normalizer.codes import concept_of
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from models.record import Concept, Origin, OriginMethod, Provenance, RawResource, entry_id
+from models.record.dates import bounds
 
 
 @dataclass
@@ -21,19 +23,28 @@ class Neighbours:
     goals: dict[str, str] = field(default_factory=dict)
 
 
+_EASTERNMOST = timedelta(hours=14)
+
+
 class Source(Reader):
     """A resource being read: the tolerant accessors plus origin, rules and neighbours."""
 
     __slots__ = ("neighbours", "raw", "rules", "version")
 
     def __init__(
-        self, resource: Json, raw: RawResource, neighbours: Neighbours, rules: NormalizationRules = DEFAULT_RULES
+        self,
+        resource: Json,
+        raw: RawResource,
+        neighbours: Neighbours,
+        rules: NormalizationRules = DEFAULT_RULES,
+        *,
+        version: str,
     ) -> None:
         super().__init__(resource)
         self.raw = raw
         self.neighbours = neighbours
         self.rules = rules
-        self.version = raw.key[4]
+        self.version = version
 
     def id(self, path: str = "") -> str:
         """Stable id of the entry at `path`."""
@@ -74,8 +85,12 @@ class Source(Reader):
         return status
 
     def check_date(self, value: str | None, path: str) -> None:
-        """Remark on a date that is missing or lies after the retrieval."""
+        """Remark on a date that is missing or lies after the retrieval.
+
+        A calendar day begins 14 hours earlier in the easternmost zone than in UTC: that much is no future.
+        """
+        retrieved = self.raw.retrieved
         if value is None:
             self.flag("missing_date", path)
-        elif self.raw.retrieved and value[:10] > self.raw.retrieved[:10] and len(value) >= 10:
+        elif retrieved and value > retrieved[: len(value)] and bounds(value)[0] > bounds(retrieved)[1] + _EASTERNMOST:
             self.flag("future_date", path)

@@ -9,16 +9,15 @@ from adapters.normalizer.codes import (
     PREFER_PROBLEM,
     PREFER_PROCEDURE,
     PREFER_VACCINE,
-    code_of,
     concept_of,
     concepts_of,
     words_of,
 )
-from adapters.normalizer.documents import html_text
+from adapters.normalizer.documents import narrative_text
 from adapters.normalizer.read import Json
-from adapters.normalizer.values import named_ref, named_refs, notes_of, ref_of, reference_key
+from adapters.normalizer.values import named_ref, named_refs, notes_of, quantity_of, ref_of, reference_key
 from models.record import Activity, CarePlan, Concept, Encounter, Immunization, NamedRef, PlannedActivity, Procedure
-from models.record.dates import bounds, precision
+from models.record.dates import bounds, precision, surely_before
 from models.terminology.clinical import TELEHEALTH_CODES, says_telehealth
 
 _ENCOUNTER = frozenset(
@@ -64,7 +63,7 @@ _PLAN = frozenset(
         "proposed",
     ]
 )
-_CLASS_CODES = {
+_CLASS_WORDS = {
     "inpatient": "IMP",
     "outpatient": "AMB",
     "ambulatory": "AMB",
@@ -72,6 +71,7 @@ _CLASS_CODES = {
     "virtual": "VR",
     "home": "HH",
 }
+"""Words some sources put where the v3 ActCode belongs."""
 
 
 def encounter(source: Source) -> list[Encounter]:
@@ -80,10 +80,11 @@ def encounter(source: Source) -> list[Encounter]:
     types = concepts_of(source, item, "type", source.rules, (*PREFER_PROCEDURE,))
     concept = types[0] if types else Concept()
     kind = _class(source)
-    start, end = source.period(item, "period") if "period" in item else source.period(item, "actualPeriod")
+    start, end = source.period(item, "period")
     if start is None and end is None:
         source.flag("missing_date", "period")
-    hospital = source.obj(item, "hospitalization") or source.obj(item, "admission")
+    _in_order(source, start, end, "period")
+    hospital = source.obj(item, "hospitalization")
     location = tuple(
         r
         for r in (
@@ -96,7 +97,7 @@ def encounter(source: Source) -> list[Encounter]:
     for part in source.objs(item, "participant"):
         person = named_ref(
             source,
-            source.obj(part, "individual") or source.obj(part, "actor"),
+            source.obj(part, "individual"),
             source.neighbours.names,
             words_of(source, part, "type", source.rules),
         )
@@ -115,8 +116,7 @@ def encounter(source: Source) -> list[Encounter]:
             start=start,
             end=end,
             length_hours=_hours(start, end),
-            reasons=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM)
-            or concepts_of(source, item, "reason", source.rules, PREFER_PROBLEM),
+            reasons=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM),
             diagnoses=_diagnoses(source),
             disposition=words_of(source, hospital, "dischargeDisposition", source.rules),
             participants=tuple(participants),
@@ -131,16 +131,12 @@ def encounter(source: Source) -> list[Encounter]:
 
 
 def _class(source: Source) -> str:
-    raw = source.resource.get("class")
-    if isinstance(raw, str):  # DSTU2: a plain code
-        return _CLASS_CODES.get(raw.strip().lower(), raw.strip())
-    holder = (
-        source.obj(source.resource, "class")
-        if not isinstance(raw, list)
-        else next(iter(source.objs(source.resource, "class")), {})
-    )
-    code = source.text(holder, "code") or code_of(source, {"c": holder}, "c", source.rules).upper()
-    return _CLASS_CODES.get(code.lower(), code)
+    holder = source.obj(source.resource, "class")
+    if "coding" in holder:  # a CodeableConcept where a Coding belongs
+        source.tolerated("class.coding")
+        holder = next(iter(source.objs(holder, "coding")), {})
+    code, display = source.text(holder, "code"), source.text(holder, "display")
+    return _CLASS_WORDS.get(code.lower()) or _CLASS_WORDS.get(display.lower()) or code or display
 
 
 def _telehealth(kind: str, types: tuple[Concept, ...], location: tuple[NamedRef, ...]) -> bool | None:
@@ -151,6 +147,11 @@ def _telehealth(kind: str, types: tuple[Concept, ...], location: tuple[NamedRef,
     if codes & TELEHEALTH_CODES or any(says_telehealth(w) for w in words):
         return True
     return False if kind in ("AMB", "IMP", "EMER", "ACUTE", "NONAC", "OBSENC", "SS", "HH", "FLD", "PRENC") else None
+
+
+def _in_order(source: Source, start: str | None, end: str | None, path: str) -> None:
+    if start and end and surely_before(end, start):
+        source.flag("status_conflict", f"{path}: the end is before the start")
 
 
 def _hours(start: str | None, end: str | None) -> float | None:
@@ -174,18 +175,17 @@ def immunization(source: Source) -> list[Immunization]:
     """Read an Immunization. Only `completed` counts as given."""
     item = source.resource
     status = source.status(_EVENT)
-    occurrence = source.date(item, "occurrenceDateTime") or source.date(item, "date")
+    occurrence = source.date(item, "occurrenceDateTime")
     words = source.text(item, "occurrenceString")
     if occurrence is None and not words:
         source.flag("missing_date", "occurrence[x]")
     elif occurrence:
         source.check_date(occurrence, "occurrence[x]")
-    not_given = source.boolean(item, "wasNotGiven")  # DSTU2
-    given = None if not status else status == "completed" and not_given is not True
-    if status == "not-done" or not_given is True:
+    given = {"completed": True, "not-done": False, "entered-in-error": False}.get(status)
+    if status == "not-done":
         source.flag("negated", "status")
     protocol = next(iter(source.objs(item, "protocolApplied")), {})
-    dose = protocol.get("doseNumberPositiveInt") or protocol.get("doseNumberString") or protocol.get("doseNumber") or ""
+    dose = protocol.get("doseNumberPositiveInt") or protocol.get("doseNumberString") or ""
     return [
         Immunization(
             id=source.id(),
@@ -216,15 +216,16 @@ def procedure(source: Source) -> list[Procedure]:
         source.flag("missing_date", "performed[x]")
     elif start:
         source.check_date(start, "performed[x]")
-    if status == "not-done" or source.boolean(item, "notPerformed"):
+    if status == "not-done":
         source.flag("negated", "status")
+    _in_order(source, start, end, "performedPeriod")
     return [
         Procedure(
             id=source.id(),
             origins=source.origins(),
             concept=source.concept("code", PREFER_PROCEDURE, main=True),
             status=status,
-            done=True if status == "completed" else (False if status == "not-done" else None),
+            done={"completed": True, "not-done": False, "entered-in-error": False}.get(status),
             status_reason=words_of(source, item, "statusReason", source.rules),
             performed=start,
             performed_end=end,
@@ -241,22 +242,23 @@ def procedure(source: Source) -> list[Procedure]:
 
 
 def _performed(source: Source) -> tuple[str | None, str | None, str]:
+    """performed[x]: start, end, and the words where it is no date."""
     item = source.resource
-    for stem in ("performed", "occurrence"):
-        if f"{stem}DateTime" in item:
-            return source.date(item, f"{stem}DateTime"), None, ""
-        if f"{stem}Period" in item:
-            start, end = source.period(item, f"{stem}Period")
-            return start or end, end, ""
-        if f"{stem}String" in item:
-            return None, None, source.text(item, f"{stem}String")
-        if f"{stem}Age" in item:
-            age = source.obj(item, f"{stem}Age")
-            return (
-                None,
-                None,
-                f"age {source.text(age, 'value') if isinstance(age.get('value'), str) else age.get('value', '?')}",
-            )
+    if "performedDateTime" in item:
+        found = source.date(item, "performedDateTime")
+        return found, None, "" if found else source.text(item, "performedDateTime")
+    if "performedPeriod" in item:
+        start, end = source.period(item, "performedPeriod")
+        return start or end, end, ""
+    if "performedString" in item:
+        return None, None, source.text(item, "performedString")
+    if "performedAge" in item:
+        age = quantity_of(source, item, "performedAge")
+        return None, None, f"age {age}" if age and age.value is not None else ""
+    if "performedRange" in item:
+        span = source.obj(item, "performedRange")
+        low, high = quantity_of(source, span, "low"), quantity_of(source, span, "high")
+        return None, None, f"age {low or '?'} to {high or '?'}" if low or high else ""
     return None, None, ""
 
 
@@ -285,7 +287,7 @@ def care_plan(source: Source) -> list[CarePlan]:
     start, end = source.period(item, "period")
     activities = tuple(a for a in (_activity(source, x) for x in source.objs(item, "activity")) if a)
     description = source.text(item, "description")
-    narrative = html_text(source.text(source.obj(item, "text"), "div")) if "text" in item else ""
+    narrative = narrative_text(source)
     addresses = named_refs(source, item, "addresses", source.neighbours.names, "addresses")
     goals = []
     for goal in source.objs(item, "goal"):
@@ -330,7 +332,7 @@ def _activity(source: Source, item: Json) -> PlannedActivity | None:
     text = concept_of(source, detail, "code", source.rules).display or source.text(detail, "description")
     if not text:
         outcome = concepts_of(source, item, "outcomeCodeableConcept", source.rules)
-        reference = source.obj(item, "reference") or source.obj(item, "plannedActivityReference")
+        reference = source.obj(item, "reference")
         text = outcome[0].display if outcome else source.text(reference, "display")
     if not text:
         return None

@@ -65,24 +65,28 @@ def concepts_of(
     return tuple(c for c in found if c)
 
 
-def code_of(reader: Reader, holder: Json, key: str, rules: NormalizationRules) -> str:
-    """The first code of `holder[key]` (CodeableConcept, list of them, or a plain code), lower-cased; its text if uncoded."""
+def code_of(reader: Reader, holder: Json, key: str, known: tuple[str, ...] = ()) -> str:
+    """One code of `holder[key]` (CodeableConcept, list of them, or a plain code), lower-cased; its text if uncoded.
+
+    The first of `known` that is among the codes, displays or words: sources put local codes before FHIR's own, and the
+    order of a list means nothing. Else the first code as sent.
+    """
     raw = holder.get(key)
     if raw is None:
         return ""
-    if isinstance(raw, str):
-        return raw.strip().lower()
+    if isinstance(raw, str):  # FHIR's older releases have a plain code here, and some R4 servers kept it
+        reader.tolerated(key)
+        return reader.text(holder, key).lower()
     items = reader.objs(holder, key) if isinstance(raw, list) else [reader.obj(holder, key)]
-    for item in items:
-        for coding in reader.objs(item, "coding"):
-            code = reader.text(coding, "code")
-            if code:
-                return code.lower()
-    for item in items:
-        text = reader.text(item, "text")
-        if text:
-            return text.lower()
-    return ""
+    codings = [c for item in items for c in reader.objs(item, "coding")]
+    codes = [c for c in (reader.text(coding, "code").lower() for coding in codings) if c]
+    texts = [t for t in (reader.text(item, "text").lower() for item in items) if t]
+    if known and (len(codes) > 1 or not codes or codes[0] not in known):
+        words = {*codes, *texts, *(reader.text(coding, "display").lower() for coding in codings)}
+        for code in known:
+            if code in words or code.replace("-", " ") in words:
+                return code
+    return next(iter(codes), next(iter(texts), ""))
 
 
 def words_of(reader: Reader, holder: Json, key: str, rules: NormalizationRules) -> str:

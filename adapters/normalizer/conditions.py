@@ -8,26 +8,26 @@ from adapters.normalizer.read import Json
 from adapters.normalizer.values import named_ref, notes_of, ref_of
 from models.record import Activity, Allergy, Concept, Problem, Reaction
 from models.record.dates import surely_before
-from models.terminology.clinical import asserts_none
+from models.terminology.clinical import asserts_none, ruling_out
 
-_OVER = frozenset({"inactive", "remission", "resolved"})
-_ACTIVE = frozenset({"active", "recurrence", "relapse"})
+_OVER = ("inactive", "remission", "resolved")
+_ACTIVE = ("active", "recurrence", "relapse")
+_VERIFICATION = ("entered-in-error", "refuted", "differential", "provisional", "unconfirmed", "confirmed")
+_CATEGORIES = ("problem-list-item", "health-concern", "encounter-diagnosis")
 
 
 def problem(source: Source) -> list[Problem]:
     """Read a Condition."""
     item = source.resource
     concept = source.concept("code", PREFER_PROBLEM, main=True)
-    clinical = code_of(source, item, "clinicalStatus", source.rules)
-    verification = code_of(source, item, "verificationStatus", source.rules)
+    clinical = code_of(source, item, "clinicalStatus", (*_OVER, *_ACTIVE))
+    verification = code_of(source, item, "verificationStatus", _VERIFICATION)
     if not clinical and verification != "entered-in-error":
         source.flag("missing_status", "clinicalStatus")
     _verified(source, verification)
     onset, onset_text = _when(source, "onset")
     abatement, abatement_text = _when(source, "abatement")
-    recorded = (
-        source.date(item, "recordedDate") or source.date(item, "dateRecorded") or source.date(item, "assertedDate")
-    )
+    recorded = source.date(item, "recordedDate")
     if onset is None and not onset_text and recorded is None:
         source.flag("missing_onset", "onset[x], recordedDate")
     if onset:
@@ -35,9 +35,17 @@ def problem(source: Source) -> list[Problem]:
     none = asserts_none("problems", _codes(concept), concept.display)
     ended = abatement is not None or bool(abatement_text)
     activity, reason = _activity(clinical, verification, ended)
-    if ended and clinical in _ACTIVE and abatement and surely_before(abatement, source.raw.retrieved or "9999"):
+    over = bool(abatement_text) or (abatement is not None and surely_before(abatement, source.raw.retrieved or "9999"))
+    if activity == "active" and over:  # FHIR con-4: an abated condition is not active
         source.flag("status_conflict", "clinicalStatus is active, abatement is given")
         activity, reason = "uncertain", f"clinicalStatus {clinical}, but an abatement is given"
+    excluded = ruling_out(concept.display)
+    if excluded == "ruled_out":
+        source.flag("negated", "code: the wording says it was ruled out")
+        activity, reason = "historical", "the wording says it was ruled out"
+    elif activity == "active" and (excluded or verification == "differential"):
+        words = "the wording says it is to be ruled out" if excluded else "verificationStatus differential"
+        activity, reason = "uncertain", f"clinicalStatus {clinical}, but {words}"
     recorder = named_ref(source, source.obj(item, "recorder") or source.obj(item, "asserter"), source.neighbours.names)
     return [
         Problem(
@@ -49,7 +57,7 @@ def problem(source: Source) -> list[Problem]:
             activity_reason=reason,
             clinical_status=clinical,
             verification_status=verification,
-            category=code_of(source, item, "category", source.rules),
+            category=code_of(source, item, "category", _CATEGORIES),
             severity=words_of(source, item, "severity", source.rules),
             body_site=words_of(source, item, "bodySite", source.rules),
             onset=onset,
@@ -80,14 +88,14 @@ def allergy(source: Source) -> list[Allergy]:
         concept = next((s[0] for s in substances if s), concept)
         if not concept and "code" not in item:
             source.flag("missing_code", "code")
-    clinical = code_of(source, item, "clinicalStatus", source.rules)
-    verification = code_of(source, item, "verificationStatus", source.rules)
+    clinical = code_of(source, item, "clinicalStatus", (*_OVER, *_ACTIVE))
+    verification = code_of(source, item, "verificationStatus", _VERIFICATION)
     none = asserts_none("allergies", _codes(concept), concept.display)
     if not clinical and verification != "entered-in-error" and not none:
         source.flag("missing_status", "clinicalStatus")
     _verified(source, verification)
     onset, _ = _when(source, "onset")
-    recorded = source.date(item, "recordedDate") or source.date(item, "assertedDate")
+    recorded = source.date(item, "recordedDate")
     activity, reason = _activity(clinical, verification, False)
     if activity == "uncertain" and not clinical and not none:
         reason = "clinicalStatus is missing; an allergy is kept until a source says it is over"
@@ -101,9 +109,7 @@ def allergy(source: Source) -> list[Allergy]:
             activity_reason=reason,
             clinical_status=clinical,
             verification_status=verification,
-            type=source.text(item, "type")
-            if isinstance(item.get("type"), str)
-            else code_of(source, item, "type", source.rules),
+            type=source.text(item, "type"),
             categories=source.texts(item, "category"),
             criticality=source.text(item, "criticality"),
             reactions=reactions,
@@ -153,7 +159,8 @@ def _when(source: Source, stem: str) -> tuple[str | None, str]:
     """onset[x] or abatement[x]: a date where there is one, else words (age, range, text, 'yes')."""
     item = source.resource
     if f"{stem}DateTime" in item:
-        return source.date(item, f"{stem}DateTime"), ""
+        found = source.date(item, f"{stem}DateTime")
+        return found, "" if found else source.text(item, f"{stem}DateTime")
     if f"{stem}Period" in item:
         start, end = source.period(item, f"{stem}Period")
         return (start or end if stem == "onset" else end or start), ""
@@ -170,4 +177,4 @@ def _when(source: Source, stem: str) -> tuple[str | None, str]:
         span = source.obj(item, f"{stem}Range")
         low, high = source.number(source.obj(span, "low"), "value"), source.number(source.obj(span, "high"), "value")
         return None, f"age {low if low is not None else '?'} to {high if high is not None else '?'}"
-    return (source.date(item, stem), "") if stem in item else (None, "")
+    return None, ""

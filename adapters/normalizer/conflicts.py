@@ -17,6 +17,7 @@ from models.record import (
     Problem,
 )
 from models.record.dates import bounds, precision, sort_key
+from models.terminology.clinical import negative_scope
 from models.terminology.systems import RXNORM
 
 _MOST = 200
@@ -131,12 +132,23 @@ def _doses(entries: Sequence[Medication]) -> list[Conflict]:
 
 
 def _allergies(entries: Sequence[Allergy]) -> list[Conflict]:
-    """'No known allergies' at one place, an allergy that stands at another (or at the same)."""
-    none = [e for e in entries if e.none_asserted and e.activity != "historical"]
+    """'No known allergies' at one place, an allergy that stands at another (or at the same); a negative of one category
+    contradicts allergies of that category only."""
+    none = [e for e in entries if e.none_asserted and e.activity != "historical" and not e.has_flag("refuted")]
     real = [e for e in entries if not e.none_asserted and e.activity != "historical" and not e.has_flag("refuted")]
-    if not none or not real:
+    pairs = [(n, r) for n in none for r in real if _contradicts(n, r)]
+    if not pairs:
         return []
-    return [_conflict("allergy_vs_none", [*none, *real], "an allergy is recorded, and 'no known allergies' is stated")]
+    sides = {e.id: e for pair in pairs for e in pair}
+    detail = "an allergy is recorded, and 'no known allergies' is stated"
+    return [_conflict("allergy_vs_none", list(sides.values()), detail)]
+
+
+def _contradicts(none: Allergy, real: Allergy) -> bool:
+    scope = negative_scope([(c.system, c.code) for c in none.concept.codings], none.concept.display)
+    if scope == "medication":
+        return scope in real.categories or real.concept.code_in(RXNORM) is not None
+    return not scope or scope in real.categories
 
 
 def _values(entries: Sequence[Observation]) -> list[Conflict]:

@@ -20,8 +20,8 @@ import pypdf.errors
 from adapters.normalizer.base import Source
 from adapters.normalizer.codes import PREFER_DOCUMENT, PREFER_OBSERVATION, PREFER_PROBLEM, concepts_of, words_of
 from adapters.normalizer.read import Json
-from adapters.normalizer.values import named_ref, named_refs, notes_of, ref_of, reference_key
-from models.record import Attachment, Concept, NamedRef, Note, Report
+from adapters.normalizer.values import named_refs, notes_of, ref_of, reference_key
+from models.record import Attachment, Concept, Note, Report
 from models.record.entries import ReportForm
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it logs the objects of a damaged file: patients' text
@@ -61,7 +61,7 @@ def report(source: Source) -> list[Report]:
     )
     narrative = bool(conclusion) or any(a.readable for a in attachments)
     if not narrative and not results and "text" in item:
-        text = html_text(source.text(source.obj(item, "text"), "div"))
+        text = narrative_text(source)
         if text:
             attachments = (
                 *attachments,
@@ -92,11 +92,10 @@ def report(source: Source) -> list[Report]:
             effective=effective,
             issued=issued,
             conclusion=conclusion,
-            conclusion_codes=concepts_of(source, item, "conclusionCode", source.rules, PREFER_PROBLEM)
-            or concepts_of(source, item, "codedDiagnosis", source.rules, PREFER_PROBLEM),
+            conclusion_codes=concepts_of(source, item, "conclusionCode", source.rules, PREFER_PROBLEM),
             results=results,
             attachments=attachments,
-            performer=_performers(source),
+            performer=named_refs(source, item, "performer", source.neighbours.names, "performer"),
             encounter=ref_of(source, item, "encounter"),
             notes=notes_of(source, item),
             flags=tuple(source.flags),
@@ -115,16 +114,10 @@ def note(source: Source) -> list[Note]:
     if not attachments:
         source.flag("unreadable_content", "content: none")
     _unreadable(source, attachments)
-    context = (
-        next(iter(source.objs(item, "context")), {})
-        if isinstance(item.get("context"), list)
-        else source.obj(item, "context")
-    )
+    context = source.obj(item, "context")
     start, end = source.period(context, "period")
-    encounter = ref_of(
-        source, next(iter(source.objs(context, "encounter")), {}) and {"e": source.objs(context, "encounter")[0]}, "e"
-    )
-    authored = source.date(item, "date") or source.date(item, "indexed") or source.date(item, "created")
+    encounters = [source.text(e, "reference") for e in source.objs(context, "encounter")]
+    authored = source.date(item, "date")
     if authored is None and start is None:
         source.flag("missing_date", "date")
     status = source.status(_DOCUMENT)
@@ -142,7 +135,7 @@ def note(source: Source) -> list[Note]:
             description=source.text(item, "description"),
             attachments=attachments,
             authors=named_refs(source, item, "author", source.neighbours.names, "author"),
-            encounter=encounter,
+            encounter=next((e for e in encounters if e), ""),
             notes=(),
             flags=tuple(source.flags),
         )
@@ -226,6 +219,18 @@ def _looks_like_text(data: bytes) -> bool:
     return b"\x00" not in sample and sum(b < 9 or 13 < b < 32 for b in sample) < len(sample) / 50
 
 
+def narrative_text(source: Source) -> str:
+    """The readable text of the resource's narrative (text.div), without markup; '' when it has none."""
+    holder = source.obj(source.resource, "text")
+    markup = holder.get("div")
+    if not isinstance(markup, str):
+        return ""
+    text = html_text(markup)
+    if len(text) > MOST_TEXT:
+        source.flag("truncated_text", "text.div")
+    return text[:MOST_TEXT]
+
+
 def html_text(markup: str) -> str:
     """Readable text of HTML: scripts and styles dropped, blocks on lines of their own, cells apart."""
     if not markup or len(markup) > MOST_CONTENT:
@@ -288,18 +293,3 @@ def _unreadable(source: Source, attachments: tuple[Attachment, ...]) -> None:
             source.flag("unreadable_content", f"{item.path}: {item.reason}")
         elif len(item.text) >= MOST_TEXT:
             source.flag("truncated_text", item.path)
-
-
-def _performers(source: Source) -> tuple[NamedRef, ...]:
-    raw = source.resource.get("performer")
-    if isinstance(raw, dict):
-        made = named_ref(source, raw, source.neighbours.names, "performer")
-        return (made,) if made else ()
-    found = []
-    for part in source.objs(source.resource, "performer"):
-        made = named_ref(
-            source, source.obj(part, "actor") if "actor" in part else part, source.neighbours.names, "performer"
-        )
-        if made:
-            found.append(made)
-    return tuple(found)

@@ -1,17 +1,19 @@
 """Bytes of a file -> raw resources: a Bundle of any type, NDJSON, an array or a single resource, gzipped or not.
 
-Every item ends as a RawResource or a Rejected that says where it stood; nothing is skipped.
+Every item ends as a RawResource or a Rejected that says where it stood; nothing is skipped. Resources are cut out of the
+file as bytes, so that a number keeps the digits it was sent with (7.10 is not 7.1); only the white space between the
+elements of a bundle's member is dropped, because it belongs to the bundle's indentation.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
+import msgspec
 
-from adapters.normalizer.read import Json
+from adapters.normalizer.read import NotJson, parse
 from models.record import RawResource, Rejected, RejectReason
 
 MOST_LINE = 50_000_000
@@ -21,6 +23,36 @@ MOST_UNPACKED = 2_000_000_000
 KEPT_BYTES = 100_000
 """Bytes of a rejected item that go to quarantine beside the reason."""
 MOST_NESTED = 5
+LINES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+
+Member = bytes | memoryview
+"""The bytes of one JSON value inside a larger one."""
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    """What tells resources apart; everything else is skipped. Any: nothing about a source's types is taken for granted."""
+
+    resource_type: Any = None
+    id: Any = None
+    meta: Any = None
+
+
+_head = msgspec.json.Decoder(_Head)
+_value = msgspec.json.Decoder(msgspec.Raw)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _parts(item: Member) -> dict[str, memoryview]:
+    """The elements of an object, as bytes; {} for anything else."""
+    if bytes(item[:1]) != b"{":
+        return {}
+    return {name: memoryview(raw) for name, raw in _object.decode(item).items()}
+
+
+def _members(item: Member) -> list[memoryview] | None:
+    """The members of a list, as bytes; None for anything else."""
+    return [memoryview(raw) for raw in _array.decode(item)] if bytes(item[:1]) == b"[" else None
 
 
 class _Items:
@@ -32,10 +64,10 @@ class _Items:
         self.rejected: list[Rejected] = []
 
     def reject(
-        self, reason: RejectReason, where: str, content: bytes, detail: str = "", item: Json | None = None
+        self, reason: RejectReason, where: str, content: Member, detail: str = "", head: _Head | None = None
     ) -> None:
         """Put one thing into quarantine."""
-        kind, found = (item or {}).get("resourceType"), (item or {}).get("id")
+        kind, found = (head.resource_type, head.id) if head else (None, None)
         self.rejected.append(
             Rejected(
                 site=self.site,
@@ -44,71 +76,84 @@ class _Items:
                 source=where,
                 resource_type=kind if isinstance(kind, str) else "",
                 resource_id=found if isinstance(found, str) else "",
-                content=content[:KEPT_BYTES],
+                content=bytes(content[:KEPT_BYTES]),
             )
         )
 
-    def take(self, item: Any, where: str, full_url: str = "", content: bytes | None = None, depth: int = 0) -> None:
+    def take(self, item: Member, where: str, full_url: str = "", depth: int = 0) -> None:
         """One resource, or a bundle within."""
-        if not isinstance(item, dict):
-            self.reject("not_a_resource", where, _dump(item), "an object was expected")
+        if bytes(item[:1]) != b"{":
+            self.reject("not_a_resource", where, item, "an object was expected")
             return
-        kind = item.get("resourceType")
+        try:
+            head = _head.decode(item)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            deep = isinstance(error, RecursionError)
+            self.reject("too_deep" if deep else "not_json", where, item, "" if deep else NotJson(str(error)).where)
+            return
+        kind = head.resource_type
         if not isinstance(kind, str) or not kind:
-            self.reject("not_a_resource", where, _dump(item), "resourceType is missing", item)
+            self.reject("not_a_resource", where, item, "resourceType is missing", head)
+        elif kind == "Bundle":
+            self.take_bundle(_parts(item).get("entry"), where, item, depth)
+        elif kind == "Parameters":
+            self.take_parameters(_parts(item).get("parameter"), where, item, head, depth)
+        elif kind == "OperationOutcome":
+            self.reject("operation_outcome", where, item, "an OperationOutcome is no part of a record", head)
+        else:
+            self.take_resource(item, head, where, full_url, depth)
+
+    def take_resource(self, item: Member, head: _Head, where: str, full_url: str, depth: int) -> None:
+        """One resource that is no container."""
+        found = head.id.strip() if isinstance(head.id, str) else ""
+        found = found or _id_from(full_url, head.resource_type)
+        if not found:
+            self.reject("missing_id", where, item, "id", head)
             return
-        if kind == "Bundle" and ("entry" in item or "id" not in item or depth == 0):
-            self.take_bundle(item, where, depth)
-            return
-        if kind == "Parameters" and isinstance(item.get("parameter"), list):
-            for index, parameter in enumerate(item["parameter"]):
-                if isinstance(parameter, dict) and "resource" in parameter:
-                    self.take(parameter["resource"], f"{where}#parameter[{index}]", depth=depth + 1)
-            return
-        if kind == "OperationOutcome":
-            self.reject("operation_outcome", where, _dump(item), "an OperationOutcome is no part of a record", item)
-            return
-        found = item.get("id")
-        if not isinstance(found, str) or not found.strip():
-            found = _id_from(full_url, kind)
-            if not found:
-                self.reject("missing_id", where, _dump(item), "id", item)
-                return
-        meta = item.get("meta")
-        version = meta.get("versionId") if isinstance(meta, dict) else None
+        version = head.meta.get("versionId") if isinstance(head.meta, dict) else None
         self.resources.append(
             RawResource(
                 tenant=self.tenant,
                 site=self.site,
-                resource_type=kind,
-                resource_id=found.strip(),
-                content=content if content is not None else _dump(item),
+                resource_type=head.resource_type,
+                resource_id=found,
+                content=bytes(item) if depth == 0 else msgspec.json.format(bytes(item), indent=-1),
                 version=version if isinstance(version, str) else "",
                 retrieved=self.retrieved,
             )
         )
 
-    def take_bundle(self, bundle: Json, where: str, depth: int) -> None:
+    def take_bundle(self, entries: Member | None, where: str, bundle: Member, depth: int) -> None:
         """The resources of a bundle's entries; a request without resource (DELETE) offers nothing."""
-        entries = bundle.get("entry")
-        if entries is None:
+        if entries is None or bytes(entries) == b"null":
             return
-        if not isinstance(entries, list) or depth > MOST_NESTED:
-            self.reject(
-                "not_a_resource" if depth <= MOST_NESTED else "too_deep", f"{where}#entry", _dump(bundle), "entry"
-            )
+        members = _members(entries)
+        if depth > MOST_NESTED or members is None:
+            self.reject("too_deep" if depth > MOST_NESTED else "not_a_resource", f"{where}#entry", bundle, "entry")
             return
-        for index, entry in enumerate(entries):
+        for index, entry in enumerate(members):
             place = f"{where}#entry[{index}]"
-            if not isinstance(entry, dict):
-                self.reject("not_a_resource", place, _dump(entry), "an entry must be an object")
-            elif isinstance(entry.get("resource"), dict):
-                url = entry.get("fullUrl")
-                self.take(entry["resource"], place, url if isinstance(url, str) else "", depth=depth + 1)
-            elif "resource" in entry:
-                self.reject("not_a_resource", place, _dump(entry), "resource must be an object")
-            elif not isinstance(entry.get("request"), dict) and not isinstance(entry.get("response"), dict):
-                self.reject("not_a_resource", place, _dump(entry), "an entry without resource")
+            if bytes(entry[:1]) != b"{":
+                self.reject("not_a_resource", place, entry, "an entry must be an object")
+                continue
+            parts = _parts(entry)
+            if "resource" in parts:
+                self.take(parts["resource"], place, _text(parts.get("fullUrl")), depth + 1)
+            elif "request" not in parts and "response" not in parts:
+                self.reject("not_a_resource", place, entry, "an entry without resource")
+
+    def take_parameters(self, parameters: Member | None, where: str, item: Member, head: _Head, depth: int) -> None:
+        """The resources that an operation's answer carries; one that carries none is no part of a record."""
+        found = []
+        if parameters is not None and depth <= MOST_NESTED:
+            for index, parameter in enumerate(_members(parameters) or []):
+                parts = _parts(parameter)
+                if "resource" in parts:
+                    found.append((parts["resource"], f"{where}#parameter[{index}]"))
+        if not found:
+            self.reject("not_a_resource", where, item, "Parameters without a resource", head)
+        for resource, place in found:
+            self.take(resource, place, depth=depth + 1)
 
 
 def parse_file(
@@ -119,75 +164,86 @@ def parse_file(
     if data[:2] == b"\x1f\x8b":
         unpacked = _gunzip(data)
         if unpacked is None:
-            items.reject(
-                "too_large" if _is_gzip(data) else "not_json", name, data, "gzip: cut off, damaged or too large"
-            )
+            reason: RejectReason = "too_large" if _is_gzip(data) else "not_json"
+            items.reject(reason, name, data, "gzip: cut off, damaged or too large")
             return items.resources, items.rejected
         data = unpacked
-    data = _utf8(data)
-    if not data.strip():
+    data = _utf8(data).strip()
+    if not data:
         items.reject("not_json", name, data, "the file is empty")
-        return items.resources, items.rejected
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        _lines(items, data, name, error)
-        return items.resources, items.rejected
-    if isinstance(document, list):
-        for index, item in enumerate(document):
-            items.take(item, f"{name}[{index}]")
+    elif data[:1] == b"<":
+        items.reject("not_json", name, data, "XML or HTML; only FHIR JSON is read")
     else:
-        single = isinstance(document, dict) and document.get("resourceType") not in ("Bundle", "Parameters")
-        items.take(document, name, content=data.strip() if single else None)
+        _document(items, data, name)
     return items.resources, items.rejected
 
 
-def _lines(items: _Items, data: bytes, name: str, error: orjson.JSONDecodeError) -> None:
-    """NDJSON; or a broken JSON document, which is one rejected thing and not a thousand bad lines."""
-    numbered = [(n, line) for n, line in enumerate(_split(data), 1) if line.strip()]
-    if len(numbered) < 2 or not _looks_like_ndjson(numbered):
-        deep = "recursion" in str(error).lower()
-        items.reject("too_deep" if deep else "not_json", name, data, _where(error))
+def _document(items: _Items, data: bytes, name: str) -> None:
+    """One JSON value; else NDJSON; else one broken thing, and not a thousand bad lines."""
+    try:
+        members = _members(data)
+        if members is None:
+            _value.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        lines = [(n, line) for n, line in enumerate(_split(data), 1) if line]
+        if len(lines) > 1 and (name.lower().endswith(LINES) or _some_line_is_a_resource(lines)):
+            _lines(items, lines, name)
+            return
+        deep = isinstance(error, RecursionError)
+        items.reject("too_deep" if deep else "not_json", name, data, "" if deep else NotJson(str(error)).where)
         return
-    for number, line in numbered:
+    if members is None:
+        items.take(data, name)
+        return
+    for index, member in enumerate(members):
+        items.take(member, f"{name}[{index}]", depth=1)
+
+
+def _lines(items: _Items, lines: Sequence[tuple[int, bytes]], name: str) -> None:
+    for number, line in lines:
         place = f"{name}:{number}"
         if len(line) > MOST_LINE:
             items.reject("too_large", place, line, f"a line over {MOST_LINE} bytes")
             continue
         try:
-            item = orjson.loads(line)
-        except orjson.JSONDecodeError as problem:
-            deep = "recursion" in str(problem).lower()
-            items.reject("too_deep" if deep else "not_json", place, line, _where(problem))
+            _value.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            deep = isinstance(error, RecursionError)
+            items.reject("too_deep" if deep else "not_json", place, line, "" if deep else NotJson(str(error)).where)
             continue
-        items.take(item, place, content=line.strip())
+        items.take(line, place)
 
 
 def _split(data: bytes) -> Iterator[bytes]:
+    """Lines without their ends and margins; one at a time, so that a file is not held twice."""
     start = 0
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
-        yield data[start:end]
+        yield data[start:end].strip()
         start = end + 1
 
 
-def _looks_like_ndjson(lines: list[tuple[int, bytes]]) -> bool:
-    """Whether any of the first lines is a whole JSON object by itself (a pretty-printed document's are not)."""
-    for _, line in lines[:20]:
-        text = line.strip()
-        if text.startswith(b"{") and text.endswith(b"}"):
+def _some_line_is_a_resource(lines: Sequence[tuple[int, bytes]]) -> bool:
+    """Whether any line is a whole resource by itself; those of a pretty-printed document are not."""
+    for _, line in lines:
+        if line.startswith(b"{") and line.endswith(b"}") and b'"resourceType"' in line:
             try:
-                if isinstance(orjson.loads(text), dict) and len(text) > 2:
+                if isinstance(parse(line), dict):
                     return True
-            except orjson.JSONDecodeError:
+            except NotJson:
                 continue
     return False
 
 
-def _where(error: orjson.JSONDecodeError) -> str:
-    """Position of a JSON error, without the text around it."""
-    return f"{error.msg.split(':')[0]} at character {error.pos}"
+def _text(raw: Member | None) -> str:
+    if raw is None:
+        return ""
+    try:
+        value = parse(bytes(raw))
+    except NotJson:
+        return ""
+    return value if isinstance(value, str) else ""
 
 
 def _id_from(full_url: str, kind: str) -> str:
@@ -198,7 +254,7 @@ def _id_from(full_url: str, kind: str) -> str:
 
 
 def _utf8(data: bytes) -> bytes:
-    """The bytes as UTF-8 without byte order mark; UTF-16 by its mark; a stray cp1252 file is read as that."""
+    """The bytes without byte order mark; UTF-16 by its mark."""
     if data[:3] == b"\xef\xbb\xbf":
         return data[3:]
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -226,7 +282,3 @@ def _gunzip(data: bytes) -> bytes | None:
     except zlib.error:
         return None
     return bytes(out)
-
-
-def _dump(item: Any) -> bytes:
-    return orjson.dumps(item)

@@ -1,4 +1,4 @@
-"""MedicationRequest, MedicationOrder and MedicationStatement -> Medication, with the referenced Medication resolved."""
+"""MedicationRequest and MedicationStatement -> Medication, with the referenced Medication resolved."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import timedelta
 from adapters.normalizer.base import Source
 from adapters.normalizer.codes import PREFER_MEDICATION, PREFER_PROBLEM, code_of, concept_of, concepts_of, words_of
 from adapters.normalizer.read import Json, Reader
-from adapters.normalizer.values import named_ref, notes_of, quantity_of, ref_of, reference_key
+from adapters.normalizer.values import contained, named_ref, notes_of, quantity_of, ref_of, reference_key
 from models.record import Activity, Concept, Dosage, Medication
-from models.record.dates import bounds
+from models.record.dates import bounds, sort_key, surely_before
 from models.terminology.clinical import asserts_none
 
 _STATUSES = frozenset(
@@ -28,6 +28,8 @@ _STATUSES = frozenset(
     ]
 )
 _OVER = frozenset({"stopped", "completed", "cancelled", "entered-in-error", "not-taken"})
+_NO_ORDER = frozenset({"proposal", "option"})
+"""Intents that nobody has agreed to yet. `plan` is what US Core asks for when a patient reports a medication."""
 
 
 def medication(source: Source) -> list[Medication]:
@@ -37,7 +39,7 @@ def medication(source: Source) -> list[Medication]:
     status = source.status(_STATUSES)
     dosages = tuple(d for d in (_dosage(source, x) for x in _dosage_items(source)) if d)
     start, end = _period(source)
-    authored = source.date(item, "authoredOn") or source.date(item, "dateWritten") or source.date(item, "dateAsserted")
+    authored = source.date(item, "authoredOn") or source.date(item, "dateAsserted")
     if authored is None and start is None:
         source.flag("missing_date", "authoredOn")
     elif authored:
@@ -48,7 +50,8 @@ def medication(source: Source) -> list[Medication]:
     none = asserts_none("medications", [(c.system, c.code) for c in concept.codings], concept.display)
     dispense = source.obj(item, "dispenseRequest")
     refills = source.number(dispense, "numberOfRepeatsAllowed")
-    activity, reason = _activity(source, status, authored, start, end, refusal)
+    intent = source.text(item, "intent").lower()
+    activity, reason = _activity(source, status, authored, start, end, refusal, intent)
     statement = source.raw.resource_type == "MedicationStatement"
     return [
         Medication(
@@ -60,20 +63,15 @@ def medication(source: Source) -> list[Medication]:
             status=status,
             activity=activity,
             activity_reason=reason,
-            intent=source.text(item, "intent"),
-            category=code_of(source, item, "category", source.rules),
-            reported=True if statement else source.boolean(item, "reportedBoolean"),
+            intent=intent,
+            category=code_of(source, item, "category"),
+            reported=True if statement or "reportedReference" in item else source.boolean(item, "reportedBoolean"),
             authored=authored,
             start=start,
             end=end,
             dosages=dosages,
             reason=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM),
-            requester=named_ref(
-                source,
-                source.obj(item, "requester") or source.obj(item, "prescriber"),
-                source.neighbours.names,
-                "requester",
-            ),
+            requester=named_ref(source, source.obj(item, "requester"), source.neighbours.names, "requester"),
             refills=int(refills) if refills is not None and 0 <= refills < 1000 else None,
             quantity=quantity_of(source, dispense, "quantity"),
             days_supply=_days(source, source.obj(dispense, "expectedSupplyDuration")),
@@ -95,22 +93,17 @@ def medication_concept(reader: Reader, resource: Json, source: Source) -> Concep
     parts = []
     for ingredient in reader.objs(resource, "ingredient"):
         found = concept_of(reader, ingredient, "itemCodeableConcept", source.rules, PREFER_MEDICATION)
-        if found.display:
-            parts.append(found.display)
+        words = found.display or reader.text(reader.obj(ingredient, "itemReference"), "display")
+        if words:
+            parts.append(words)
     return Concept(text=" / ".join(parts)) if parts else concept
 
 
 def _drug(source: Source) -> Concept:
     item = source.resource
-    for key in ("medicationCodeableConcept", "medication"):
-        if isinstance(item.get(key), dict | str) and not (isinstance(item[key], dict) and "reference" in item[key]):
-            holder = item[key]
-            if isinstance(holder, dict) and isinstance(holder.get("concept"), dict):  # R5 CodeableReference
-                return concept_of(source, holder, "concept", source.rules, PREFER_MEDICATION, flags=True)
-            return source.concept(key, PREFER_MEDICATION, main=True)
-    reference = source.obj(item, "medicationReference") or source.obj(item, "medication")
-    if "reference" not in reference and isinstance(reference.get("reference"), dict):
-        reference = reference["reference"]
+    if item.get("medicationCodeableConcept"):
+        return source.concept("medicationCodeableConcept", PREFER_MEDICATION, main=True)
+    reference = source.obj(item, "medicationReference")
     target, display = source.text(reference, "reference"), source.text(reference, "display")
     resource = _referenced(source, target)
     if resource is not None:
@@ -130,8 +123,7 @@ def _drug(source: Source) -> Concept:
 
 def _referenced(source: Source, reference: str) -> Json | None:
     if reference.startswith("#"):
-        wanted = reference[1:]
-        return next((c for c in source.objs(source.resource, "contained") if c.get("id") == wanted), None)
+        return contained(source, reference)
     return source.neighbours.medications.get(reference_key(reference)) if reference else None
 
 
@@ -175,7 +167,7 @@ def _timing(source: Source, timing: Json) -> str:
         return code
     repeat = source.obj(timing, "repeat")
     frequency, period = source.number(repeat, "frequency"), source.number(repeat, "period")
-    unit = source.text(repeat, "periodUnit") or source.text(repeat, "periodUnits")
+    unit = source.text(repeat, "periodUnit")
     when = ", ".join(source.texts(repeat, "when")) if isinstance(repeat.get("when"), list) else ""
     if period is None or not unit:
         return when
@@ -191,15 +183,18 @@ def _period(source: Source) -> tuple[str | None, str | None]:
         return source.period(item, "effectivePeriod")
     if "effectiveDateTime" in item:
         return source.date(item, "effectiveDateTime"), None
-    validity = source.obj(item, "dispenseRequest").get("validityPeriod")
-    for dosage in _dosage_items(source):
-        repeat = source.obj(source.obj(dosage, "timing"), "repeat")
-        if "boundsPeriod" in repeat:
-            return source.period(repeat, "boundsPeriod")
-    if isinstance(validity, dict):
-        return source.date(validity, "start"), None
-    ended = source.date(item, "dateEnded")
-    return None, ended
+    bounds_of_steps = [
+        source.period(source.obj(source.obj(dosage, "timing"), "repeat"), "boundsPeriod")
+        for dosage in _dosage_items(source)
+    ]
+    starts = [start for start, _ in bounds_of_steps if start]
+    ends = [end for _, end in bounds_of_steps if end]
+    if starts or ends:  # a taper ends with its last step, and not at all where a step is open
+        return min(starts, key=sort_key, default=None), (
+            max(ends, key=sort_key) if len(ends) == len(bounds_of_steps) else None
+        )
+    validity = source.obj(source.obj(item, "dispenseRequest"), "validityPeriod")
+    return source.date(validity, "start"), None  # its end bounds the dispensing, not the treatment
 
 
 def _days(source: Source, duration: Json) -> float | None:
@@ -207,14 +202,16 @@ def _days(source: Source, duration: Json) -> float | None:
     if value is None:
         return None
     unit = (source.text(duration, "code") or source.text(duration, "unit") or "d").lower()
-    factor = {"d": 1, "day": 1, "days": 1, "wk": 7, "week": 7, "weeks": 7, "mo": 30, "month": 30, "months": 30}.get(
-        unit
-    )
+    factor = _DAYS.get(unit)
     return value * factor if factor else None
 
 
+_DAYS = {"h": 1 / 24, "d": 1, "day": 1, "days": 1, "wk": 7, "week": 7, "weeks": 7, "mo": 30, "month": 30, "months": 30}
+"""Unit -> days; a month's supply is 30 days by the custom of US pharmacies."""
+
+
 def _activity(
-    source: Source, status: str, authored: str | None, start: str | None, end: str | None, refusal: bool
+    source: Source, status: str, authored: str | None, start: str | None, end: str | None, refusal: bool, intent: str
 ) -> tuple[Activity, str]:
     """Current, over or unsure, with the reason. A long-silent active order is unsure: sites leave old ones active."""
     now = source.raw.retrieved
@@ -228,6 +225,10 @@ def _activity(
         return "uncertain", f"status {status}" if status else "status is missing"
     if status not in _STATUSES:
         return "uncertain", "status is not known"
+    if intent in _NO_ORDER:
+        return "uncertain", f"status {status}, but the intent is {intent}"
+    if start and now and surely_before(now, start):
+        return "uncertain", f"status {status}, but it starts {start[:10]}"
     if status == "recorded":
         return "active", "status recorded"
     since = authored or start

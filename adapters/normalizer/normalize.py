@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-import orjson
 from msgspec import Meta
 
 from adapters.normalizer import care, conditions, documents, medications, observations, people
 from adapters.normalizer.base import Neighbours, Source
-from adapters.normalizer.read import Json, Reader
+from adapters.normalizer.names import display_name
+from adapters.normalizer.read import Json, NotJson, Reader, parse
+from adapters.normalizer.releases import FOREIGN, FOREIGN_TYPES, foreign_release
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from adapters.normalizer.values import reference_key
 from models.record import AnyEntry, Ledger, Missing, Provenance, RawResource, Rejected, RejectReason, Value
@@ -28,7 +29,6 @@ READERS: dict[str, Callable[[Source], Sequence[Any]]] = {
     "Condition": conditions.problem,
     "AllergyIntolerance": conditions.allergy,
     "MedicationRequest": medications.medication,
-    "MedicationOrder": medications.medication,
     "MedicationStatement": medications.medication,
     "Observation": observations.observation,
     "Encounter": care.encounter,
@@ -38,7 +38,9 @@ READERS: dict[str, Callable[[Source], Sequence[Any]]] = {
     "DiagnosticReport": documents.report,
     "DocumentReference": documents.note,
 }
-"""Resource type -> reader. Types of DSTU2 read into the same entries."""
+"""Resource type -> reader."""
+Key = tuple[str, str, str, str, str]
+"""RawResource.key: (tenant, site, type, id, version)."""
 
 NAMED = frozenset(
     [
@@ -95,79 +97,88 @@ def normalize(
     `patient_id`: the patient's id at the site; resources that say they are about somebody else are quarantined.
     Repeated deliveries of the same resource and version count once. References are resolved among `resources`.
     """
-    unique = {raw.key: raw for raw in resources}
-    newest = _newest(unique.values())
-    parsed, quarantine = _parse(newest)
-    neighbours = _neighbours(parsed, rules or DEFAULT_RULES)
-    entries: list[AnyEntry] = []
+    unique = _unique(resources)
+    turned_away = list(rejected)
+    quarantine: list[Rejected] = []
+    readable: list[tuple[Key, RawResource, Json]] = []
     dispositions: dict[str, Disposition] = {"/".join(k[2:]): "raw_only" for k in unique}
-    for raw, resource in parsed:
-        name = "/".join(raw.key[2:])
-        reader = READERS.get(raw.resource_type)
-        stranger = patient_id is not None and _is_stranger(raw, resource, patient_id)
-        if stranger:
-            quarantine.append(_reject(raw, "wrong_patient", "subject"))
-            dispositions[name] = "quarantined"
-        elif reader is None:
-            dispositions[name] = "support" if raw.resource_type in SUPPORT else "raw_only"
+    for key, raw in _newest(unique):
+        resource = _resource(raw, patient_id)
+        if isinstance(resource, Rejected):
+            quarantine.append(resource)
+            dispositions["/".join(key[2:])] = "quarantined"
         else:
-            made = _read(reader, Source(resource, raw, neighbours, rules or DEFAULT_RULES))
-            if isinstance(made, str):
-                quarantine.append(_reject(raw, "unreadable", made))
-                dispositions[name] = "quarantined"
-            else:
-                entries.extend(made)
-                dispositions[name] = "entry"
-    broken = {(q.resource_type, q.resource_id) for q in quarantine}
-    for raw in newest:
-        if (raw.resource_type, raw.resource_id) in broken:
-            dispositions["/".join(raw.key[2:])] = "quarantined"
+            readable.append((key, raw, resource))
+    neighbours = _neighbours(readable)
+    entries: list[AnyEntry] = []
+    for key, raw, resource in readable:
+        name = "/".join(key[2:])
+        reader = READERS.get(raw.resource_type)
+        if reader is None:
+            dispositions[name] = "support" if raw.resource_type in SUPPORT else "raw_only"
+            continue
+        made = _read(reader, Source(resource, raw, neighbours, rules or DEFAULT_RULES, version=key[4]))
+        if isinstance(made, str):
+            quarantine.append(_reject(raw, "unreadable", made))
+            dispositions[name] = "quarantined"
+        else:
+            entries.extend(made)
+            dispositions[name] = "entry"
     return Normalized(
         entries=tuple(entries),
-        quarantine=(*rejected_list(rejected), *quarantine),
-        ledger=_ledger(unique.values(), dispositions, rejected_list(rejected), list(missing)),
+        quarantine=(*turned_away, *quarantine),
+        ledger=_ledger(unique, dispositions, turned_away, missing),
         dispositions=dispositions,
     )
 
 
-def rejected_list(rejected: Iterable[Rejected]) -> list[Rejected]:
-    """The rejected items as a list (callers hand tuples, lists and one-pass iterables)."""
-    return rejected if isinstance(rejected, list) else list(rejected)
-
-
-def _newest(resources: Iterable[RawResource]) -> list[RawResource]:
-    """The newest version of each resource: by retrieval, then by number of version, then by content hash."""
-
-    def age(raw: RawResource) -> tuple[str, int, str]:
-        return (raw.retrieved, int(raw.version) if raw.version.isdigit() and len(raw.version) < 18 else 0, raw.key[4])
-
-    best: dict[tuple[str, str, str], RawResource] = {}
+def _unique(resources: Iterable[RawResource]) -> dict[Key, RawResource]:
+    """One for each key. Two contents under one version are a source's slip: the later delivery counts, whatever its place."""
+    found: dict[Key, RawResource] = {}
     for raw in resources:
-        key = (raw.site, raw.resource_type, raw.resource_id)
-        if key not in best or age(raw) > age(best[key]):
-            best[key] = raw
+        key = raw.key
+        known = found.get(key)
+        if known is None or (known != raw and (known.retrieved, known.content) < (raw.retrieved, raw.content)):
+            found[key] = raw
+    return found
+
+
+def _newest(resources: dict[Key, RawResource]) -> list[tuple[Key, RawResource]]:
+    """The newest version of each resource: by retrieval, then by number of version, then by name of version."""
+
+    def age(key: Key, raw: RawResource) -> tuple[str, int, str]:
+        return (raw.retrieved, int(raw.version) if raw.version.isdecimal() and len(raw.version) < 18 else 0, key[4])
+
+    best: dict[tuple[str, ...], tuple[Key, RawResource]] = {}
+    for key, raw in resources.items():
+        known = best.get(key[:4])
+        if known is None or age(key, raw) > age(*known):
+            best[key[:4]] = (key, raw)
     return list(best.values())
 
 
-def _parse(resources: Sequence[RawResource]) -> tuple[list[tuple[RawResource, Json]], list[Rejected]]:
-    parsed: list[tuple[RawResource, Json]] = []
-    quarantine: list[Rejected] = []
-    for raw in resources:
-        try:
-            resource = orjson.loads(raw.content)
-        except orjson.JSONDecodeError as error:
-            deep = "recursion" in str(error).lower()
-            quarantine.append(_reject(raw, "too_deep" if deep else "not_json", f"at character {error.pos}"))
-            continue
-        if not isinstance(resource, dict):
-            quarantine.append(_reject(raw, "not_a_resource", "an object was expected"))
-        elif resource.get("resourceType") != raw.resource_type:
-            quarantine.append(_reject(raw, "wrong_resource_type", "resourceType"))
-        elif raw.content.count(b"{") > MOST_DEPTH and _depth(resource) > MOST_DEPTH:
-            quarantine.append(_reject(raw, "too_deep", f"more than {MOST_DEPTH} levels"))
-        else:
-            parsed.append((raw, resource))
-    return parsed, quarantine
+def _resource(raw: RawResource, patient_id: str | None) -> Json | Rejected:
+    """The parsed resource, or why it cannot be read as one of this patient's R4 resources."""
+    kind = raw.resource_type
+    if raw.fhir_version in FOREIGN:
+        return _reject(raw, "unsupported_version", f"the source declares {raw.fhir_version}; R4 and R4B are read")
+    try:
+        resource = parse(raw.content)
+    except NotJson as error:
+        return _reject(raw, "too_deep" if error.deep else "not_json", error.where)
+    if not isinstance(resource, dict):
+        return _reject(raw, "not_a_resource", "an object was expected")
+    if resource.get("resourceType") != kind:
+        return _reject(raw, "wrong_resource_type", "resourceType")
+    if raw.content.count(b"{") + raw.content.count(b"[") > MOST_DEPTH and _depth(resource) > MOST_DEPTH:
+        return _reject(raw, "too_deep", f"more than {MOST_DEPTH} levels")
+    if kind in READERS or kind in FOREIGN_TYPES:
+        release = foreign_release(resource, kind)
+        if release:
+            return _reject(raw, "unsupported_version", f"written in {release}; R4 and R4B are read")
+    if patient_id is not None and _is_stranger(raw, resource, patient_id):
+        return _reject(raw, "wrong_patient", "subject")
+    return resource
 
 
 def _depth(resource: Any) -> int:
@@ -186,6 +197,8 @@ def _depth(resource: Any) -> int:
 
 def _read(reader: Callable[[Source], Sequence[Any]], source: Source) -> list[Any] | str:
     """The entries, or why there are none. The accessors tolerate every shape; this is the net under them."""
+    if source.raw.resource_type != "Patient" and not any(source.resource.get(key) for key in SUBJECTS):
+        source.flag("missing_subject", "subject")
     try:
         return list(reader(source))
     except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError, RecursionError) as error:
@@ -205,9 +218,13 @@ def _reject(raw: RawResource, reason: RejectReason, detail: str) -> Rejected:
     )
 
 
+SUBJECTS = ("subject", "patient", "beneficiary")
+"""Elements that name the patient, by resource type."""
+
+
 def subject_of(resource: Json) -> str:
     """The reference of the patient a resource is about, as sent; '' when it does not say."""
-    for key in ("subject", "patient", "beneficiary"):
+    for key in SUBJECTS:
         holder = resource.get(key)
         if isinstance(holder, dict):
             reference = holder.get("reference")
@@ -229,11 +246,11 @@ def _is_stranger(raw: RawResource, resource: Json, patient_id: str) -> bool:
     return kind == "Patient" and found != patient_id
 
 
-def _neighbours(parsed: Sequence[tuple[RawResource, Json]], rules: NormalizationRules) -> Neighbours:
+def _neighbours(readable: Sequence[tuple[Key, RawResource, Json]]) -> Neighbours:
     """What resources say about each other, indexed by `Type/id` and by urn:uuid."""
     found = Neighbours()
     roles: list[tuple[RawResource, Json]] = []
-    for raw, resource in parsed:
+    for _, raw, resource in readable:
         kind = raw.resource_type
         keys = (f"{kind}/{raw.resource_id}", f"urn:uuid:{raw.resource_id}")
         if kind == "Medication":
@@ -245,14 +262,14 @@ def _neighbours(parsed: Sequence[tuple[RawResource, Json]], rules: Normalization
             _provenance(found, resource, keys[0])
         elif kind == "Goal":
             reader = Reader(resource)
-            words = reader.text(reader.obj(resource, "description"), "text") or reader.text(resource, "description")
+            words = reader.text(reader.obj(resource, "description"), "text")
             if words:
                 for key in keys:
                     found.goals[key] = words
         elif kind == "PractitionerRole":
             roles.append((raw, resource))
         if kind in NAMED:
-            name = people.display_name(Reader(resource), resource, kind)
+            name = display_name(Reader(resource), resource, kind)
             if name:
                 for key in keys:
                     found.names[key] = name
@@ -282,7 +299,7 @@ def _provenance(found: Neighbours, resource: Json, name: str) -> None:
     reader = Reader(resource)
     agents = []
     for agent in reader.objs(resource, "agent"):
-        who = reader.obj(agent, "who") or reader.obj(agent, "whoReference") or reader.obj(agent, "actor")
+        who = reader.obj(agent, "who")
         label = reader.text(who, "display") or reader.text(who, "reference")
         codes = reader.objs(reader.obj(agent, "type"), "coding")
         role = next((reader.text(c, "code") for c in codes if c.get("code")), "agent")
@@ -291,20 +308,21 @@ def _provenance(found: Neighbours, resource: Json, name: str) -> None:
     made = Provenance(recorded=reader.text(resource, "recorded"), agents=tuple(agents), reference=name)
     for target in reader.objs(resource, "target"):
         key = reference_key(reader.text(target, "reference"))
-        if key:
+        known = found.provenance.get(key)
+        if key and (known is None or (known.recorded, known.reference) < (made.recorded, made.reference)):
             found.provenance[key] = made
 
 
 def _ledger(
-    resources: Iterable[RawResource],
+    resources: Iterable[Key],
     dispositions: dict[str, Disposition],
-    rejected: list[Rejected],
-    missing: list[Missing],
+    rejected: Iterable[Rejected],
+    missing: Iterable[Missing],
 ) -> Ledger:
     by_type: dict[str, Counter[str]] = defaultdict(Counter)
-    for raw in resources:
-        bad = dispositions["/".join(raw.key[2:])] == "quarantined"
-        by_type[raw.resource_type]["quarantined" if bad else "stored"] += 1
+    for key in resources:
+        bad = dispositions["/".join(key[2:])] == "quarantined"
+        by_type[key[2]]["quarantined" if bad else "stored"] += 1
     for item in rejected:
         by_type[item.resource_type or "unknown"]["quarantined"] += 1
     for gap in missing:

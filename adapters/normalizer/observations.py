@@ -20,16 +20,15 @@ from models.record import (
     Vital,
 )
 from models.terminology.clinical import (
-    ABNORMAL,
     BP_PANEL,
     CATEGORY_SECTION,
     DIASTOLIC,
-    NORMAL,
     PLAUSIBLE,
     SOCIAL_LOINC,
     SURVEY_LOINC,
     SYSTOLIC,
     VITAL_LOINC,
+    is_abnormal,
 )
 from models.terminology.systems import LOINC
 from models.terminology.units import to_base
@@ -54,26 +53,40 @@ def observation(source: Source) -> list[Observation]:
     category, section = _section(source, loinc, concept)
     shared = _shared(source, category)
     components = source.objs(item, "component") if "component" in item else []
-    if components and (loinc in BP_PANEL or _is_pressure(source, components)):
-        split = _pressures(source, concept, components, shared)
-        if split:
-            return split
     value = _value(source, item)
+    pressures: list[Observation] = []
+    if components and (loinc in BP_PANEL or _is_pressure(source, components)):
+        pressures = _pressures(source, concept, components, shared)
+        if not value:
+            return pressures
+        components = []  # they have entries of their own; the panel keeps what it says itself
     parts = tuple(_component(source, c) for c in components)
-    if not any(value.values()) and not parts and not shared["has_member"]:
-        source.flag("missing_value", value_reason(source, item) or "value[x]")
     fields = shared | value
-    _check(source, loinc, fields.get("value"))
+    _check_value(source, fields, "value[x]", needed=not parts and not shared["has_member"])
+    _check_number(source, loinc, fields.get("value"))
     fields["abnormal"] = _abnormal(shared["interpretation"], fields.get("value"), shared["reference_ranges"])
     made = _CLASS[section](
         id=source.id(), origins=source.origins(), concept=concept, components=parts, flags=tuple(source.flags), **fields
     )
-    return [made]
+    return [made, *pressures]
 
 
 def value_reason(source: Source, item: Json) -> str:
     """Why there is no value, in words."""
     return concept_of(source, item, "dataAbsentReason", source.rules).display if "dataAbsentReason" in item else ""
+
+
+def _has_value(fields: dict[str, Any]) -> bool:
+    return any(fields.get(name) for name in ("value", "value_concept", "value_text"))
+
+
+def _check_value(source: Source, fields: dict[str, Any], path: str, *, needed: bool = True) -> None:
+    """A value, or the reason why there is none; neither or both is worth a remark."""
+    if not _has_value(fields):
+        if needed and not fields["absent_reason"]:
+            source.flag("missing_value", path)
+    elif fields["absent_reason"]:
+        source.flag("status_conflict", f"{path}: a value and a dataAbsentReason")
 
 
 def _shared(source: Source, category: str) -> dict[str, Any]:
@@ -83,6 +96,9 @@ def _shared(source: Source, category: str) -> dict[str, Any]:
     if effective is None and "effectivePeriod" in item:
         effective, effective_end = source.period(item, "effectivePeriod")
         effective = effective or effective_end
+    if effective is None and "effectiveTiming" in item:
+        events = source.texts(source.obj(item, "effectiveTiming"), "event")
+        effective = source.date({"effectiveTiming": events[0]}, "effectiveTiming") if events else None
     issued = source.date(item, "issued")
     if effective is None and issued is None:
         source.flag("missing_date", "effective[x]")
@@ -118,24 +134,32 @@ def _reference_words(source: Source, key: str) -> str:
 
 
 def _members(source: Source) -> tuple[str, ...]:
-    item = source.resource
-    found = [source.text(m, "reference") for m in source.objs(item, "hasMember")] if "hasMember" in item else []
-    for related in source.objs(item, "related") if "related" in item else []:  # DSTU2
-        found.append(source.text(source.obj(related, "target"), "reference"))
+    if "hasMember" not in source.resource:
+        return ()
+    found = (source.text(m, "reference") for m in source.objs(source.resource, "hasMember"))
     return tuple(r for r in found if r)
 
 
 def _value(source: Source, item: Json) -> dict[str, Any]:
-    """value[x] as number, concept or words; whatever type it has, nothing of it is lost."""
+    """value[x] as number, concept or words; whatever type it has, nothing of it is lost. {} when there is none."""
     key = next((k for k in item if k.startswith("value") and k[5:6].isupper()), None)
     if key is None:
         return {}
     if key in ("valueQuantity", "valueInteger", "valueDecimal"):
-        return {"value": quantity_of(source, item, key)}
+        quantity = quantity_of(source, item, key)
+        if quantity is not None and quantity.value is not None:
+            return {"value": quantity}
+        held = item[key]
+        words = source.text(held, "value") if isinstance(held, dict) else source.text(item, key)
+        if words:  # seen: "positive" where a number belongs
+            source.tolerated(key)
+            return {"value_text": f"{words} {quantity.unit if quantity else ''}".strip()}
+        return {}  # a unit alone is no value
     if key == "valueCodeableConcept":
         concept = concept_of(source, item, key, source.rules, PREFER_OBSERVATION[::-1])
-        return {"value_concept": concept if concept else None}
-    return {"value_text": _words(source, item, key)}
+        return {"value_concept": concept} if concept else {}
+    text = _words(source, item, key)
+    return {"value_text": text} if text else {}
 
 
 def _words(source: Source, item: Json, key: str) -> str:
@@ -145,13 +169,13 @@ def _words(source: Source, item: Json, key: str) -> str:
     value = source.obj(item, key)
     if kind == "Range":
         low, high = quantity_of(source, value, "low"), quantity_of(source, value, "high")
-        return f"{low or ''} to {high or ''}".strip()
+        return f"{low or '?'} to {high or '?'}" if low or high else ""
     if kind == "Ratio":
         top, bottom = quantity_of(source, value, "numerator"), quantity_of(source, value, "denominator")
-        return f"{top or '?'}:{bottom or '?'}"
+        return f"{top or '?'}:{bottom or '?'}" if top or bottom else ""
     if kind == "Period":
         start, end = source.period(item, key)
-        return f"{start or '?'} to {end or '?'}"
+        return f"{start or '?'} to {end or '?'}" if start or end else ""
     if kind == "SampledData":
         return f"sampled data, {len(source.text(value, 'data').split())} points"
     if kind == "Attachment":
@@ -170,63 +194,66 @@ def _component(source: Source, item: Json) -> Component:
 
 
 def _pressures(source: Source, panel: Concept, components: list[Json], shared: dict[str, Any]) -> list[Observation]:
-    """One entry a component; the path and so the id name its place. A component without code keeps the panel's."""
+    """One entry a component; the path and so the id name its place. A component without code keeps the panel's.
+
+    The panel's interpretation and range do not say which of the pressures they mean: both are kept, they judge neither.
+    """
     made: list[Observation] = []
     common = list(source.flags)
+    told = shared["interpretation"]
+    shared = shared | {"notes": (*shared["notes"], f"interpretation of the panel: {told}") if told else shared["notes"]}
     for index, item in enumerate(components):
         source.flags = list(common)
         concept = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION, flags=True) or panel
         value = _value(source, item)
-        fields = shared | value
-        reason = value_reason(source, item)
-        if reason:
-            fields["absent_reason"] = reason
-        if not any(value.values()):
-            source.flag("missing_value", reason or "component.value[x]")
-        fields["reference_ranges"] = (ranges_of(source, item) if "referenceRange" in item else ()) or shared[
-            "reference_ranges"
-        ]
-        fields["interpretation"] = _interpretation(source, item) or shared["interpretation"]
-        fields["abnormal"] = _abnormal(fields["interpretation"], fields.get("value"), fields["reference_ranges"])
-        _check(source, concept.code_in(LOINC) or "", fields.get("value"))
         path = f"component[{index}]"
+        fields = shared | value
+        fields["absent_reason"] = value_reason(source, item) or ("" if value else shared["absent_reason"])
+        _check_value(source, fields, f"{path}.value[x]")
+        own = ranges_of(source, item) if "referenceRange" in item else ()
+        fields["reference_ranges"] = own or shared["reference_ranges"]
+        fields["interpretation"] = _interpretation(source, item)
+        fields["abnormal"] = _abnormal(fields["interpretation"], fields.get("value"), own)
+        _check_number(source, concept.code_in(LOINC) or "", fields.get("value"))
         made.append(
             Vital(
                 id=source.id(path), origins=source.origins(path), concept=concept, flags=tuple(source.flags), **fields
             )
         )
+    source.flags = common
     return made
 
 
 def _is_pressure(source: Source, components: list[Json]) -> bool:
-    codes = {c.get("code") for item in components for c in source.objs(source.obj(item, "code"), "coding")}
+    found = (concept_of(source, item, "code", source.rules, PREFER_OBSERVATION) for item in components)
+    codes = {concept.code_in(LOINC) for concept in found}
     return SYSTOLIC in codes and DIASTOLIC in codes
 
 
 def _section(source: Source, loinc: str, concept: Concept) -> tuple[str, str]:
-    """The category and section: what the category says, else what the code says; unknown ones are results."""
-    raw = source.resource.get("category")
-    if isinstance(raw, dict):
-        source.tolerated("category")
-    found = ""
-    for item in source.objs(source.resource, "category") if raw is not None else []:
-        codes = [source.text(c, "code").lower() for c in source.objs(item, "coding")] + [
-            source.text(item, "text").lower()
-        ]
-        for code in codes:
+    """The category and section. The order of a source's categories means nothing, so vital signs win, then laboratory,
+    then the first known one. A vital sign's code makes a vital sign of anything but a laboratory result; without a known
+    category the code decides, and what no code decides is a result."""
+    known: dict[str, str] = {}
+    other = ""
+    for item in source.objs(source.resource, "category") if "category" in source.resource else []:
+        for code in (*(source.text(c, "code") for c in source.objs(item, "coding")), source.text(item, "text")):
+            code = code.lower()
             section = source.rules.category_hints.get(code) or CATEGORY_SECTION.get(code)
             if section:
-                if loinc in SURVEY_LOINC and section == "labs":
-                    return code, "assessments"
-                return code, section
-            found = found or code
-    if loinc in VITAL_LOINC:
-        return found or "vital-signs", "vitals"
+                known.setdefault(section, code)
+            elif code:
+                other = other or code
+    if loinc in VITAL_LOINC and "labs" not in known:
+        return known.get("vitals") or next(iter(known.values()), other) or "vital-signs", "vitals"
+    if loinc in SURVEY_LOINC and not known.keys() & {"vitals", "social_history"}:
+        return next(iter(known.values()), other) or "survey", "assessments"
+    for section in ("vitals", "labs", *known):
+        if section in known:
+            return known[section], section
     if loinc in SOCIAL_LOINC:
-        return found or "social-history", "social_history"
-    if loinc in SURVEY_LOINC:
-        return found or "survey", "assessments"
-    return found, "labs"
+        return other or "social-history", "social_history"
+    return other, "labs"
 
 
 def _interpretation(source: Source, item: Json) -> str:
@@ -245,28 +272,11 @@ def _interpretation(source: Source, item: Json) -> str:
     return ""
 
 
-_WORDS = {
-    "high": True,
-    "low": True,
-    "abnormal": True,
-    "critical": True,
-    "normal": False,
-    "negative": False,
-    "positive": True,
-}
-
-
 def _abnormal(interpretation: str, value: Quantity | None, ranges: tuple[ReferenceRange, ...]) -> bool | None:
     """From the interpretation; else from the one reference range in the same unit; None when neither can say."""
-    if interpretation:
-        code = interpretation.upper()
-        if code in ABNORMAL:
-            return True
-        if code in NORMAL:
-            return False
-        known = _WORDS.get(interpretation.lower())
-        if known is not None:
-            return known
+    said = is_abnormal(interpretation) if interpretation else None
+    if said is not None:
+        return said
     if value is None or value.value is None or value.comparator or len(ranges) != 1:
         return None
     low, high = ranges[0].low, ranges[0].high
@@ -282,7 +292,7 @@ def _abnormal(interpretation: str, value: Quantity | None, ranges: tuple[Referen
     )
 
 
-def _check(source: Source, loinc: str, value: Quantity | None) -> None:
+def _check_number(source: Source, loinc: str, value: Quantity | None) -> None:
     if value is None or value.value is None:
         return
     if not value.unit and not value.code:

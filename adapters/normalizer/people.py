@@ -1,12 +1,13 @@
-"""Patient -> Demographics, and the names of practitioners, organizations, locations and the like."""
+"""Patient -> Demographics."""
 
 from __future__ import annotations
 
 from adapters.normalizer.base import Source
 from adapters.normalizer.codes import words_of
-from adapters.normalizer.read import Json, Reader
+from adapters.normalizer.names import person_name
+from adapters.normalizer.read import Json
 from adapters.normalizer.values import named_refs
-from models.record import Address, Demographics, Identifier, PersonName
+from models.record import Address, Demographics, Identifier
 
 _RACE = "us-core-race"
 _ETHNICITY = "us-core-ethnicity"
@@ -31,7 +32,7 @@ def demographics(source: Source) -> list[Demographics]:
             birth_date=birth,
             gender=source.text(item, "gender").lower(),
             birth_sex=sex,
-            deceased=True if when else deceased,
+            deceased=True if item.get("deceasedDateTime") is not None else deceased,
             deceased_date=when,
             race=race,
             ethnicity=ethnicity,
@@ -47,41 +48,6 @@ def demographics(source: Source) -> list[Demographics]:
             flags=tuple(source.flags),
         )
     ]
-
-
-def person_name(reader: Reader, item: Json) -> PersonName | None:
-    """A HumanName; None when it holds nothing. DSTU2 sends a list of family names."""
-    family = item.get("family")
-    words = (
-        " ".join(f for f in family if isinstance(f, str)) if isinstance(family, list) else reader.text(item, "family")
-    )
-    name = PersonName(
-        family=words,
-        given=reader.texts(item, "given"),
-        prefix=reader.texts(item, "prefix"),
-        suffix=reader.texts(item, "suffix"),
-        use=reader.text(item, "use"),
-        text=reader.text(item, "text"),
-    )
-    return name if name.family or name.given or name.text else None
-
-
-def display_name(reader: Reader, resource: Json, kind: str) -> str:
-    """The name of a resource that others refer to; '' when it has none."""
-    if kind in ("Practitioner", "RelatedPerson", "Patient"):
-        names = [n for n in (person_name(reader, x) for x in reader.objs(resource, "name")) if n]
-        chosen = next((n for n in names if n.use in ("official", "usual")), names[0] if names else None)
-        return str(chosen) if chosen else ""
-    if kind == "PractitionerRole":
-        return reader.text(reader.obj(resource, "practitioner"), "display")
-    if kind in ("Organization", "Location", "HealthcareService", "CareTeam"):
-        return reader.text(resource, "name")
-    if kind in ("Condition", "Procedure"):
-        concept = reader.obj(resource, "code")
-        return reader.text(concept, "text") or next(
-            (reader.text(c, "display") for c in reader.objs(concept, "coding") if c.get("display")), ""
-        )
-    return ""
 
 
 def _us_core(source: Source) -> tuple[tuple[str, ...], tuple[str, ...], str]:

@@ -7,14 +7,55 @@ resource; each toleration is noted by element path, so that the entry can say so
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
+
+import msgspec
 
 from models.record import Flag, FlagCode
 from models.record.dates import is_partial_date
 
 Json = dict[str, Any]
-_MOST_FLAGS = 20
-_MOST_TEXT = 20_000
+MOST_TOLERATED = 20
+"""Remarks of the kind `tolerated` on one entry; all others are always kept (entered_in_error decides what it is)."""
+MOST_TEXT = 20_000
+"""Code points of one text element; longer ones are cut with the remark `truncated_text`."""
+NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
+
+
+class Digits(float):
+    """A JSON number with a fraction or exponent, and its digits as sent: 7.10 is not 7.1."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Digits:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+_decoder = msgspec.json.Decoder(float_hook=Digits)
+
+
+def parse(content: bytes) -> Any:
+    """The JSON value in `content`, its numbers with their digits; raises NotJson."""
+    try:
+        return _decoder.decode(content)
+    except (msgspec.DecodeError, ValueError) as error:  # ValueError: not UTF-8
+        raise NotJson(str(error)) from None
+    except RecursionError:
+        raise NotJson("too deep", deep=True) from None
+
+
+class NotJson(ValueError):
+    """The bytes are no JSON. `where` is the position, without the text around it."""
+
+    def __init__(self, words: str, *, deep: bool = False) -> None:
+        found = re.search(r"\(byte (\d+)\)", words)
+        self.where = f"at byte {found[1]}" if found else ("nested too deep" if deep else "cut off or not UTF-8")
+        self.deep = deep
+        super().__init__(self.where)
 
 
 class Reader:
@@ -29,8 +70,11 @@ class Reader:
     def flag(self, code: FlagCode, detail: str = "", related: tuple[str, ...] = ()) -> None:
         """Add one remark (once)."""
         made = Flag(code=code, detail=detail, related=related)
-        if made not in self.flags and len(self.flags) < _MOST_FLAGS:
-            self.flags.append(made)
+        if made in self.flags:
+            return
+        if code == "tolerated" and sum(f.code == code for f in self.flags) >= MOST_TOLERATED:
+            return
+        self.flags.append(made)
 
     def tolerated(self, path: str) -> None:
         """Note that `path` had a shape FHIR does not allow."""
@@ -63,12 +107,16 @@ class Reader:
         """`holder[key]` as trimmed text; '' when absent. Numbers and booleans are printed; objects are not text."""
         value = holder.get(key)
         if type(value) is str:
+            if len(value) > MOST_TEXT:
+                self.flag("truncated_text", key)
             return clean(value)
         if value is None:
             return ""
         self.tolerated(key)
         if isinstance(value, bool):
             return "true" if value else "false"
+        if isinstance(value, Digits):
+            return value.text
         if isinstance(value, int | float):
             return str(value)
         if isinstance(value, list):
@@ -84,6 +132,8 @@ class Reader:
             self.tolerated(key)
             return (clean(value),) if value.strip() else ()
         if isinstance(value, list):
+            if not all(isinstance(v, str) for v in value):
+                self.tolerated(key)
             return tuple(clean(v) for v in value if isinstance(v, str) and v.strip())
         self.tolerated(key)
         return ()
@@ -108,7 +158,7 @@ class Reader:
             return None
         if not isinstance(value, int | float):
             self.tolerated(key)
-            if not isinstance(value, str):
+            if not isinstance(value, str) or not NUMBER.fullmatch(value.strip()):
                 return None
         try:
             found = float(value)
@@ -146,8 +196,8 @@ class Reader:
 def clean(text: str) -> str:
     """Trimmed text without NUL and lone surrogates, cut at a size no display has."""
     text = text.strip()
-    if len(text) > _MOST_TEXT:
-        text = text[:_MOST_TEXT]
+    if len(text) > MOST_TEXT:
+        text = text[:MOST_TEXT]
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")
     return text.replace("\x00", "") if "\x00" in text else text

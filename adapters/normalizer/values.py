@@ -1,15 +1,18 @@
-"""Quantities, ranges, periods, references and the origin of an entry."""
+"""Quantities, ranges, references and annotations."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from adapters.normalizer.read import Json, Reader
+from adapters.normalizer.names import display_name
+from adapters.normalizer.read import Digits, Json, Reader
 from models.record import NamedRef, Quantity, ReferenceRange
 from models.terminology.systems import UCUM, canonical_system
 from models.terminology.units import ucum_code
 
 _COMPARATORS = ("<", "<=", ">=", ">", "ad")
+_BOUND = re.compile(r"(<=?|>=?)\s*(\d+(?:\.\d+)?)")
 
 
 def quantity_of(reader: Reader, holder: Json, key: str) -> Quantity | None:
@@ -22,6 +25,11 @@ def quantity_of(reader: Reader, holder: Json, key: str) -> Quantity | None:
         value = reader.number(holder, key)
         return None if value is None else Quantity(value=value, as_sent=digits(raw, value))
     item = reader.obj(holder, key)
+    sent = item.get("value")
+    bound = _BOUND.fullmatch(sent.strip()) if isinstance(sent, str) else None
+    if bound:  # seen: the comparator within the number, "<0.1"
+        reader.tolerated(f"{key}.value")
+        item = item | {"value": bound[2], "comparator": item.get("comparator") or bound[1]}
     value = reader.number(item, "value")
     unit, code = reader.text(item, "unit"), reader.text(item, "code")
     if value is None and not unit and not code:
@@ -44,15 +52,14 @@ def quantity_of(reader: Reader, holder: Json, key: str) -> Quantity | None:
 
 
 def digits(raw: Any, value: float) -> str:
-    """The number as the source wrote it. JSON numbers lose nothing but trailing zeros; no exponent is introduced."""
-    if isinstance(raw, str):
-        return raw.strip()
-    if isinstance(raw, int):
-        return str(raw) if abs(raw) < 10**18 else f"{value:g}"
-    text = repr(value)
-    if "e" in text:
+    """The number as the source wrote it, digit by digit; exponents are spelled out where that stays short."""
+    text = raw.strip() if isinstance(raw, str) else raw.text if isinstance(raw, Digits) else str(raw)
+    if "e" in text or "E" in text:
         text = f"{value:.15f}".rstrip("0").rstrip(".") if 1e-9 < abs(value) < 1e15 else f"{value:g}"
-    return text[:-2] if text.endswith(".0") and isinstance(raw, int) else text
+    return text if len(text) <= _MOST_DIGITS else f"{value:g}"
+
+
+_MOST_DIGITS = 40
 
 
 def ranges_of(reader: Reader, holder: Json, key: str = "referenceRange") -> tuple[ReferenceRange, ...]:
@@ -93,11 +100,20 @@ def ref_of(reader: Reader, holder: Json, key: str) -> str:
     return reader.text(reader.obj(holder, key), "reference")
 
 
+def contained(reader: Reader, reference: str) -> Json | None:
+    """The contained resource a `#id` reference points to."""
+    return next((c for c in reader.objs(reader.resource, "contained") if c.get("id") == reference[1:]), None)
+
+
 def named_ref(reader: Reader, value: Json, names: dict[str, str], role: str = "") -> NamedRef | None:
     """A Reference with the best name: its display, else the name of the resource it points to."""
     reference, name = reader.text(value, "reference"), reader.text(value, "display")
     if not name and reference:
-        name = names.get(reference_key(reference), "")
+        if reference.startswith("#"):
+            held = contained(reader, reference)
+            name = display_name(reader, held, str(held.get("resourceType", ""))) if held else ""
+        else:
+            name = names.get(reference_key(reference), "")
     if not reference and not name:
         identifier = reader.obj(value, "identifier")
         name = reader.text(identifier, "value")
@@ -114,7 +130,7 @@ def named_refs(reader: Reader, holder: Json, key: str, names: dict[str, str], ro
 
 def notes_of(reader: Reader, holder: Json) -> tuple[str, ...]:
     """Annotation texts."""
-    if "note" not in holder and "notes" not in holder and "comment" not in holder:
+    if "note" not in holder:
         return ()
-    texts = [reader.text(item, "text") for item in reader.objs(holder, "note")] if "note" in holder else []
+    texts = (reader.text(item, "text") for item in reader.objs(holder, "note"))
     return tuple(t for t in texts if t)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -31,12 +32,18 @@ PartialDate = Annotated[
     ),
 ]
 
-_PATTERN = re.compile(PATTERN)
+_PATTERN = re.compile(PATTERN.removesuffix("$"))
 
 
 def is_partial_date(text: object) -> bool:
     """True when `text` is a valid FHIR date, dateTime or instant, and a day that exists (no 31 February)."""
-    if not isinstance(text, str) or not _PATTERN.match(text):
+    return isinstance(text, str) and _exists(text)
+
+
+@lru_cache(maxsize=16_384)
+def _exists(text: str) -> bool:
+    """One chart repeats its dates; fullmatch, because `$` would let a line feed through."""
+    if not _PATTERN.fullmatch(text):
         return False
     try:
         bounds(text)

@@ -171,6 +171,36 @@ def asserts_none(section: str, codes: list[tuple[str, str]], text: str) -> bool:
     return bool(text and len(text) < 80 and pattern and pattern.match(text))
 
 
+_NEGATIVE_SCOPES = {
+    "409137002": "medication",
+    "no-known-medication-allergies": "medication",
+    "429625007": "food",
+    "no-known-food-allergies": "food",
+    "428607008": "environment",
+    "no-known-environmental-allergies": "environment",
+    "428197003": "other",
+    "716184000": "other",
+    "1003774007": "other",
+}
+_SCOPE_WORDS = re.compile(
+    r"\b(nkda|(?P<medication>drug|medication)|(?P<food>food|nkfa)|(?P<environment>environmental)|latex|insect)\b", re.I
+)
+
+
+def negative_scope(codes: list[tuple[str, str]], text: str) -> str:
+    """What an allergy negative is limited to: medication, food, environment (FHIR categories) or 'other' (latex, insects);
+    '' for an unlimited one. "No known drug allergies" says nothing of peanuts."""
+    for _, code in codes:
+        if code in _NEGATIVE_SCOPES:
+            return _NEGATIVE_SCOPES[code]
+        if code in NO_ALLERGY_SNOMED or code in IPS_ABSENT:
+            return ""
+    found = _SCOPE_WORDS.search(text)
+    if not found:
+        return ""
+    return found.lastgroup or ("medication" if found[0].lower() == "nkda" else "other")
+
+
 ABNORMAL = frozenset(
     ["H", "HH", "H>", "HU", "HX", "L", "LL", "L<", "LU", "LX", "A", "AA", "POS", "DET", "RR", "WR", "R", ">", "<"]
 )

@@ -135,7 +135,7 @@ def canonical_system(system: str) -> str:
     if oid:
         return _OIDS.get(oid[1], f"urn:oid:{oid[1]}")
     key = text.lower().partition("|")[0].rstrip("/ ").removeprefix("https://").removeprefix("http://")
-    if key.startswith(("snomed.info/sct/", "snomed.info/xsct")):
+    if key.startswith("snomed.info/sct/"):
         return SNOMED
     if key in ("terminology.hl7.org/codesystem/v2-0078", "hl7.org/fhir/v2/0078"):
         return "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
