@@ -25,8 +25,8 @@ from context_builder.facts import (
     ordered,
     sort_out,
 )
-from context_builder.facts_lines import TIGHTEST, Level, Printed, Wording
 from context_builder.facts_text import clean, numbers_in
+from context_builder.facts_words import TIGHTEST, Level, Printed, Wording, digits_of
 from context_builder.policies_schema import Policy, load_analytes, load_policy
 from context_builder.render import Page, Rendered
 from context_builder.select import mark_musts, name_analytes, question_terms, rank
@@ -34,7 +34,7 @@ from context_builder.tokens import Tokenizer, tokenizer_for
 from models.record.chart import Chart, Conflict
 from models.record.coverage import SECTIONS, Coverage
 from models.record.dates import is_partial_date
-from models.record.entries import AnyEntry
+from models.record.entries import AnyEntry, Observation
 
 # A level is roomy enough when what must be shown takes no more than this share of the budget.
 _PREFIX_SHARE = (0.30, 0.45)
@@ -64,7 +64,7 @@ def build_context(chart: Chart, request: ContextRequest) -> ContextDocument:
     conflicts = _stable(chart.conflicts)
     context_id = _context_id(chart, request, calendar, conflicts)
     terms = question_terms(request.question) if policy.score.question else ()
-    how = Wording(calendar, as_of, _letters(chart), f"data-{context_id[:8]}", policy.excerpt_chars, terms)
+    how = Wording(calendar, as_of, _letters(chart), _fence(chart), policy.excerpt_chars, terms)
     name_analytes(sorted_.candidates, load_analytes())
     mark_musts(sorted_, conflicts, policy, calendar)
     page = Page(
@@ -189,6 +189,12 @@ def _limits(request: ContextRequest, policy: Policy) -> Limits:
     return Limits(sections, window, frozenset(b for b, weight in policy.weight.items() if weight == 0))
 
 
+def _fence(chart: Chart) -> str:
+    """The tag around quoted text: the same for one patient at all times, so that two contexts can be compared line by
+    line and no budget changes what it costs; nobody who writes a note knows it."""
+    return f"data-{hashlib.sha256(f'{chart.tenant}|{chart.patient_id}'.encode(errors='replace')).hexdigest()[:8]}"
+
+
 def _letters(chart: Chart) -> dict[str, str]:
     """A letter for each site, in the order of their names."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -296,6 +302,7 @@ def _fact(candidate: Candidate, printed: Printed, calendar: Calendar) -> dict[st
     end = ended(entry)
     end = "" if end is None or calendar.after(end) or not calendar.span(end) else end
     date = entry.date if entry.date and calendar.span(entry.date) else ""
+    sent = digits_of(entry.value) if isinstance(entry, Observation) and entry.value is not None else ""
     origins = {(o.site, o.resource_type, o.resource_id, o.path): o for e in entries for o in e.origins}
     return {
         "key": candidate.key,
@@ -305,7 +312,8 @@ def _fact(candidate: Candidate, printed: Printed, calendar: Calendar) -> dict[st
         "display": printed.display,
         "value": printed.value,
         "unit": printed.unit,
-        "numbers": numbers_in(printed.text, printed.line, printed.display, printed.value, printed.detail, *dates),
+        "as_sent": sent if sent != printed.value else "",
+        "numbers": numbers_in(printed.text, printed.line, printed.display, printed.value, printed.detail, sent, *dates),
         "date": date,
         "end_date": end,
         "status": printed.status,

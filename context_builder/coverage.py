@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from context_builder.facts_lines import Level, Wording, day
 from context_builder.facts_text import clean
+from context_builder.facts_words import Level, Wording, day
 from models.record.coverage import Coverage
 
 _STATES = {
@@ -21,6 +21,21 @@ _STATES = {
     "none_asserted": "Asserted by the source to be none",
 }
 _LOST = "Incomplete"
+_SAID = {
+    "failed": "query failed",
+    "not_authorized": "access refused",
+    "truncated": "cut off by a limit",
+    "stale": "may be out of date",
+    "not_queried": "not asked",
+    "not_supported": "not offered by the site",
+    "filtered": "left out by policy",
+    "empty": "asked, nothing returned",
+}
+_NEGATIVES = {
+    "allergies": "No known allergies",
+    "problems": "No known problems",
+    "medications": "No current medications",
+}
 _REASON_CHARS = (60, 30, 0)
 
 
@@ -29,40 +44,74 @@ def words(section: str) -> str:
     return section.replace("_", " ")
 
 
-def silence(section: str, rows: Sequence[Coverage], how: Wording) -> str:
+def silence(section: str, rows: Sequence[Coverage], level: Level, how: Wording) -> list[str]:
     """What to say where a section of the prefix has no fact to show."""
-    parts = [f"{clean(row.site, 40) or 'the record'}: {_said(row, how)}" for row in rows if row.section == section]
-    said = "; ".join(parts) or "nothing is known about this section"
-    return f"- {words(section).capitalize()} - {said}."
+    here = [row for row in rows if row.section == section]
+    lines = [f"- {_asserted(row, how)}." for row in here if row.state == "none_asserted"]
+    others = _by_words([(row, _said(row, level, how)) for row in here if row.state != "none_asserted"])
+    if others or not here:
+        lines.append(f"- Unknown: {others or 'nothing is known about this section'}.")
+    return lines
 
 
-def _said(row: Coverage, how: Wording) -> str:
-    """What happened at one site, for a section that shows no fact."""
+def gaps(section: str, rows: Sequence[Coverage], level: Level, how: Wording) -> list[str]:
+    """What to say under the facts of a prefix section when some site could not tell all it has."""
+    troubled = [(row, _said(row, level, how)) for row in rows if row.section == section and is_gap(row)]
+    return [f"- May be incomplete: {_by_words(troubled)}."] if troubled else []
+
+
+def is_gap(row: Coverage) -> bool:
+    """Whether the site may have more to say than it did."""
+    return row.state not in ("present", "none_asserted", "empty") or row.missing > 0 or row.quarantined > 0
+
+
+def _asserted(row: Coverage, how: Wording) -> str:
+    """The negative of a source that stated it; the only negative there is."""
+    what = _NEGATIVES.get(row.section, f"{words(row.section).capitalize()}: asserted to be none")
     when = day(row.as_of, how.calendar)
-    if row.state == "none_asserted":
-        what = {"allergies": "No known allergies", "problems": "No known problems"}.get(row.section, "none")
-        return f"{what} (asserted by {clean(row.site, 40)}{f' on {when}' if when else ''})"
+    return f"{what} (asserted by {clean(row.site, 40)}{f' on {when}' if when else ''})"
+
+
+def _said(row: Coverage, level: Level, how: Wording) -> str:
+    """What happened at one site, and why."""
+    lost = _lost(row)
     if row.state == "present":
-        return "answered, but no entry can be shown here"
-    if row.state == "empty":
-        return "asked, nothing returned; this does not say there is none"
-    said = _STATES[row.state].removesuffix(" (unknown)").lower()
-    return f"{said}; status unknown"
+        return lost or "answered, but nothing it sent can be listed here"
+    detail = _detail(row, level, how) if row.state != "not_queried" else ""
+    return ", ".join(p for p in (_SAID.get(row.state, ""), detail, lost) if p)
 
 
-def coverage_block(rows: Sequence[Coverage], level: Level, how: Wording) -> list[str]:
-    """The coverage lines: everything that is not fully present, grouped by what happened."""
+def _lost(row: Coverage) -> str:
+    lost = [f"{row.missing} not received"] if row.missing else []
+    return ", ".join(lost + ([f"{row.quarantined} unreadable"] if row.quarantined else []))
+
+
+def _by_words(said: Sequence[tuple[Coverage, str]]) -> str:
+    """`not asked (A, B); query failed (C)`."""
+    sites: dict[str, list[str]] = defaultdict(list)
+    for row, what in said:
+        sites[what].append(clean(row.site, 40) or "the record")
+    return "; ".join(f"{what} ({', '.join(dict.fromkeys(where))})" for what, where in sites.items())
+
+
+def coverage_block(
+    rows: Sequence[Coverage], level: Level, how: Wording, told: frozenset[tuple[str, str]] = frozenset()
+) -> list[str]:
+    """The coverage lines: everything that is not fully present, grouped by what happened.
+
+    `told` are the (section, site) whose state stands with the section itself.
+    """
     grouped: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
+        if (row.section, row.site) in told:
+            continue
         if row.section == "demographics" and row.state in ("empty", "not_queried"):
             continue
         site = how.sites.get(row.site, "") if len(how.sites) > 1 else ""
         if row.state != "present":
             grouped[_STATES[row.state]][(_detail(row, level, how), words(row.section))].append(site)
         if row.missing or row.quarantined:
-            lost = [f"{row.missing} not received"] if row.missing else []
-            lost += [f"{row.quarantined} unreadable"] if row.quarantined else []
-            grouped[_LOST][(", ".join(lost), words(row.section))].append(site)
+            grouped[_LOST][(_lost(row), words(row.section))].append(site)
     titles = (*_STATES.values(), _LOST)
     return [f"- {title}: {'; '.join(_group(grouped[title]))}." for title in titles if title in grouped]
 

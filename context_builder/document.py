@@ -50,6 +50,7 @@ class Fact(Frozen):
     display: str = Field(description="What it is, as printed.")
     value: str = ""
     unit: str = ""
+    as_sent: str = Field(default="", description="The digits of the source, where `value` is rounded for reading.")
     numbers: tuple[float, ...] = Field(default=(), description="All numbers a statement may use when citing this.")
     date: str = ""
     end_date: str = ""
@@ -58,7 +59,9 @@ class Fact(Frozen):
     )
     negated: bool = Field(default=False, description="The fact says something is absent, refused or not done.")
     detail: str = Field(default="", description="Dose, reaction, reference range, interpretation, ... as printed.")
-    text: str = Field(description="The printed line or cell of this fact, without markup.")
+    text: str = Field(
+        description="The printed line or cell of this fact, without markup; where repeats share a line, its date."
+    )
     codes: tuple[str, ...] = Field(default=(), description="system|code, standard first.")
     mapping_method: str = ""
     mapping_confidence: float | None = None

@@ -97,12 +97,19 @@ class Calendar:
 
 @dataclass(slots=True, eq=False)
 class Candidate:
-    """One fact that may be shown. `entries` agree with each other; the first is the one that is printed."""
+    """One fact that may be shown. `entries` agree with each other; the first is the one that is printed.
+
+    `analyte` is the known measurement it is one of, `label` how that is printed, `words` what it is asked for by; `quoted` says whether its free text may
+    be quoted, or only its title shown.
+    """
 
     entries: list[AnyEntry]
     block: str
     key: str = ""
     analyte: str = ""
+    label: str = ""
+    words: tuple[str, ...] = ()
+    quoted: bool = True
     must: bool = False
     score: float = 0.0
     duplicates: list[AnyEntry] = field(default_factory=list)

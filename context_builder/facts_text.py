@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
 
 _SAFE = re.compile(r"[ -;=?-Z^_a-{}~]*\Z")
 _ASCII_MARKUP = str.maketrans({"[": "(", "]": ")", "|": "/", "`": "'", "\\": "/"})
@@ -30,6 +31,13 @@ _LINK = re.compile(
 _RUNS = re.compile(r"([#~=_*-])\1{2,}")
 _SPACES = re.compile(r"\s+")
 _MARKS = re.compile(r"([\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{4})[\u0300-\u036f\u1ab0-\u20ff]+")
+
+# The semantic tag at the end of a SNOMED CT fully specified name says nothing to a reader.
+_SEMANTIC_TAG = re.compile(
+    r"\s*\((?:disorder|finding|procedure|situation|substance|product|event|qualifier value|regime/therapy|observable"
+    r" entity|morphologic abnormality|medicinal product|clinical drug|person|social concept|record artifact)\)\Z"
+)
+_LONG_DECIMALS = re.compile(r"-?\d+\.\d{5,}\Z")
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SIGNED = re.compile(r"(?<![\w.])-\d+(?:\.\d+)?")
@@ -70,6 +78,25 @@ def clean_passage(text: str, limit: int) -> str:
     """A longer passage as one safe line; its line breaks survive as ` / `."""
     lines = (clean(line, limit) for line in re.split(r"[\r\n\v\f\x85\u2028\u2029]+", text[: limit * 8]))
     return clean(" / ".join(line for line in lines if line), limit)
+
+
+def without_tag(display: str) -> str:
+    """A SNOMED CT name without its semantic tag: `Anemia (disorder)` is `Anemia`."""
+    return _SEMANTIC_TAG.sub("", display) or display
+
+
+def rounded(digits: str) -> str:
+    """Digits with five or more decimals at four significant digits; all others as they were sent.
+
+    No laboratory reports five decimals; such digits are arithmetic (130.36666059107625) that costs a dozen tokens and
+    hides the number. 7.0 stays 7.0, and a number below 0.001 keeps all its digits.
+    """
+    if not _LONG_DECIMALS.match(digits):
+        return digits
+    value = Decimal(digits)
+    if abs(value) < Decimal("0.001"):
+        return digits
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def numbers_in(*texts: str) -> tuple[float, ...]:

