@@ -14,7 +14,7 @@ from msgspec import Meta
 from adapters.normalizer import care, conditions, documents, medications, observations, people
 from adapters.normalizer.base import Neighbours, Source
 from adapters.normalizer.names import display_name
-from adapters.normalizer.read import Json, NotJson, Reader, parse
+from adapters.normalizer.read import Json, NotJson, Reader, outline, parse
 from adapters.normalizer.releases import FOREIGN, FOREIGN_TYPES, foreign_release
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from adapters.normalizer.values import reference_key
@@ -71,6 +71,8 @@ SUPPORT = frozenset(
         "Goal",
     ]
 )
+READ = READERS.keys() | NAMED | SUPPORT | FOREIGN_TYPES.keys()
+"""Types that are read in full; of all others only the type and the subject."""
 MOST_DEPTH = 64
 """Nesting levels of a resource we are willing to read (FHIR's own deepest are under 20)."""
 
@@ -163,16 +165,16 @@ def _resource(raw: RawResource, patient_id: str | None) -> Json | Rejected:
     if raw.fhir_version in FOREIGN:
         return _reject(raw, "unsupported_version", f"the source declares {raw.fhir_version}; R4 and R4B are read")
     try:
-        resource = parse(raw.content)
+        resource = parse(raw.content) if kind in READ else outline(raw.content)
     except NotJson as error:
         return _reject(raw, "too_deep" if error.deep else "not_json", error.where)
     if not isinstance(resource, dict):
         return _reject(raw, "not_a_resource", "an object was expected")
     if resource.get("resourceType") != kind:
         return _reject(raw, "wrong_resource_type", "resourceType")
-    if raw.content.count(b"{") + raw.content.count(b"[") > MOST_DEPTH and _depth(resource) > MOST_DEPTH:
-        return _reject(raw, "too_deep", f"more than {MOST_DEPTH} levels")
-    if kind in READERS or kind in FOREIGN_TYPES:
+    if kind in READ:
+        if (raw.content.count(b"{") > MOST_DEPTH or b"[[" in raw.content) and _depth(resource) > MOST_DEPTH:
+            return _reject(raw, "too_deep", f"more than {MOST_DEPTH} levels")
         release = foreign_release(resource, kind)
         if release:
             return _reject(raw, "unsupported_version", f"written in {release}; R4 and R4B are read")

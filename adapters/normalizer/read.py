@@ -48,6 +48,35 @@ def parse(content: bytes) -> Any:
         raise NotJson("too deep", deep=True) from None
 
 
+class _Outline(msgspec.Struct, rename="camel"):
+    """What is read of a resource whose type is kept but not part of the record. Any: no shape is taken for granted."""
+
+    resource_type: Any = None
+    subject: Any = None
+    patient: Any = None
+    beneficiary: Any = None
+
+
+_outline_decoder = msgspec.json.Decoder(_Outline)
+
+
+def outline(content: bytes) -> Any:
+    """Type and subject of the JSON object in `content`, everything else skipped; None for another value; raises NotJson.
+
+    Claims and benefits are half of some exports and ten times as long as an observation: skipping costs a tenth.
+    """
+    try:
+        found = _outline_decoder.decode(content)
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise NotJson(str(error)) from None
+    except RecursionError:
+        raise NotJson("too deep", deep=True) from None
+    subjects = {"subject": found.subject, "patient": found.patient, "beneficiary": found.beneficiary}
+    return {"resourceType": found.resource_type} | {k: v for k, v in subjects.items() if v is not None}
+
+
 class NotJson(ValueError):
     """The bytes are no JSON. `where` is the position, without the text around it."""
 
@@ -107,7 +136,9 @@ class Reader:
         """`holder[key]` as trimmed text; '' when absent. Numbers and booleans are printed; objects are not text."""
         value = holder.get(key)
         if type(value) is str:
-            if len(value) > MOST_TEXT:
+            if len(value) < MOST_TEXT and value.isascii() and "\x00" not in value:
+                return value.strip()  # nearly every text there is
+            if len(value.strip()) > MOST_TEXT:
                 self.flag("truncated_text", key)
             return clean(value)
         if value is None:

@@ -14,8 +14,11 @@ import msgspec
 T = TypeVar("T", bound="Value")
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An immutable, validated value of the record."""
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An immutable, validated value of the record.
+
+    `gc=False`: values are trees of values, never circles, so the collector need not walk a million of them.
+    """
 
     def to_dict(self) -> dict[str, Any]:
         """This value as JSON-ready builtins; fields at their default are left out."""
