@@ -1,4 +1,4 @@
-"""`normalize`, and the parts of `context` and `summary` that read files: no server, no store, no network."""
+"""`normalize` and `schema`, and the options of `context` and `summary` that read files: no server, store or network."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ def normalize(
     patient: Patient = None,
     as_of: AsOf = None,
     max_mb: MaxMegabytes = DEFAULT_MAX_MB,
+    judge: Annotated[
+        bool, typer.Option("--judge", help="Also validate each resource strictly and say what had to be read around.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read files and print the record entries, the quarantine and the ledger."""
@@ -34,12 +37,28 @@ def normalize(
 
     loaded = room.load(files, instant=room.instant(as_of), max_bytes=max_mb * 1_000_000)
     result = room.normalize(loaded, patient)
+    verdicts = None
+    if judge:
+        from service.cli import judging
+
+        verdicts = judging.judged(result.resources, result.normalized)
     if as_json:
-        output.emit(result.document)
-    else:
-        render.normalized(result)
+        output.emit(result.document | ({"judged": verdicts} if verdicts else {}))
+        return
+    render.normalized(result)
+    if verdicts:
+        judging.table(verdicts)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the record: charts, their entries, quarantine rows."""
+    from models.record import json_schema
+    from service.cli import output
+
+    output.emit(json_schema())
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this room."""
     app.command()(normalize)
+    app.command()(schema)

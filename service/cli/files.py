@@ -125,6 +125,8 @@ class Result:
     normalized: Normalized
     patients: list[dict[str, Any]]
     document: dict[str, Any]
+    resources: tuple[RawResource, ...] = ()
+    """What was read, for whoever wants to judge it."""
 
 
 def instant(as_of: str | None) -> str:
@@ -165,6 +167,7 @@ def normalize(loaded: Loaded, patient: str | None) -> Result:
     """Entries of every patient (or of one), with the quarantine and the ledger of everything that was offered."""
     groups = loaded.by_patient()
     if patient is not None:
+        patient = patient.removeprefix("Patient/")
         groups = {patient: _only(groups, patient)}
         resources, rejected = groups[patient] + loaded.shared(), _rejected_of(loaded, groups[patient])
     else:
@@ -188,7 +191,7 @@ def normalize(loaded: Loaded, patient: str | None) -> Result:
         "ledger": ledger_row(ledger),
         "patients": patients,
     }
-    return Result(tuple(entries), normalized, patients, document)
+    return Result(tuple(entries), normalized, patients, document, tuple(resources))
 
 
 def chart_of(loaded: Loaded, patient: str | None) -> Chart:
@@ -197,14 +200,15 @@ def chart_of(loaded: Loaded, patient: str | None) -> Chart:
     if patient is None and len(groups) > 1:
         raise CommandError(
             "several_patients",
-            f"the input holds {len(groups)} patients; choose one with --patient",
+            f"the input holds {len(groups)} patients; choose one with --patient ID "
+            "(`chartbrief normalize FILE` lists them with their names)",
             count=len(groups),
             patients=list(groups)[:100],
         )
-    pid = patient if patient is not None else next(iter(groups), UNNAMED)
+    pid = patient.removeprefix("Patient/") if patient is not None else next(iter(groups), UNNAMED)
     own = _only(groups, pid) if groups else []
     normalized = normalize_resources(own + loaded.shared(), rejected=_rejected_of(loaded, own))
-    coverage = coverage_from_entries(normalized.entries, (SITE,))
+    coverage = coverage_from_entries(normalized.entries, (SITE,), quarantine=normalized.quarantine)
     return assemble(TENANT, pid, normalized.entries, coverage, as_of=loaded.instant, ledger=normalized.ledger)
 
 
@@ -286,6 +290,8 @@ def _nothing(loaded: Loaded) -> CommandError:
     reasons = {r.reason for r in loaded.rejected}
     code = "not_json" if reasons == {"not_json"} else "no_resources"
     words = "the input is not JSON" if code == "not_json" else "the input holds no FHIR resource that can be read"
+    if any(r.detail.startswith("XML") for r in loaded.rejected):
+        words += "; XML is not read here: ask the source for application/fhir+json"
     normalized = normalize_resources([], rejected=loaded.rejected)
     return CommandError(
         code,
@@ -301,7 +307,6 @@ def _nothing(loaded: Loaded) -> CommandError:
 
 
 def _only(groups: dict[str, list[RawResource]], patient: str) -> list[RawResource]:
-    patient = patient.removeprefix("Patient/")
     if patient not in groups:
         raise CommandError(
             "unknown_patient", "no resource of the input belongs to that patient", patients=list(groups)[:100]
