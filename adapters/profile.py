@@ -9,16 +9,21 @@ from __future__ import annotations
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from adapters.egress import is_loopback_name
 from adapters.errors import ConfigurationError
 from adapters.normalizer.rules import NormalizationRules
+from adapters.smart.keys import Algorithm
 from models.record import SECTIONS, Section
 
 VENDORS = Path(__file__).parent / "vendors"
-Outcome = Literal["not_supported", "not_authorized", "empty", "retry", "reauthorize_once", "failed"]
+HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")]
+Outcome = Literal["not_supported", "not_authorized", "retry", "reauthorize_once", "failed"]
+"""What an error answer can mean. `retry`: it may pass by itself. `reauthorize_once`: try again with a fresh token, once."""
 
 
 class Strict(BaseModel):
@@ -27,25 +32,37 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class DateSplit(Strict):
+    """Ask a large search in pieces by date: one piece a year (or `years`), then one for all that is older.
+
+    What carries no date is in no piece; the coverage says so. Use it only where the source dates everything.
+    """
+
+    param: str = Field(default="date", description="Search parameter of the date.")
+    years: int = Field(default=1, gt=0, le=20, description="Years in a piece.")
+    back: int = Field(default=5, gt=0, le=50, description="How many pieces before the one for all older dates.")
+
+
 class Query(Strict):
-    """One search. `{patient}` is the only thing filled in; everything else is literal."""
+    """One search, literally; only the patient is filled in."""
 
     resource_type: str
     params: dict[str, str] = Field(default={}, description="Search parameters besides the patient.")
     patient_param: str = Field(default="patient", description="Name of the parameter that carries the patient.")
+    split: DateSplit | None = Field(default=None, description="Ask in pieces by date, side by side.")
 
 
 class SectionRule(Strict):
     """How one section is asked for: one or more searches, all of which together are the section."""
 
-    queries: tuple[Query, ...]
+    queries: tuple[Query, ...] = Field(min_length=1)
     include_provenance: bool = Field(default=False, description="Ask for Provenance with _revinclude.")
 
 
 class AnswerRule(Strict):
     """What an error answer of this source means. The first rule that matches decides."""
 
-    status: int = Field(ge=200, le=599)
+    status: int = Field(ge=400, le=599)
     contains: str = Field(default="", description="Text in the body, compared without case.")
     resource_type: str = Field(default="", description="Only for this type; empty: for all.")
     means: Outcome
@@ -70,13 +87,15 @@ class Limits(Strict):
     tries: int = Field(default=4, gt=0, le=10)
     max_wait_seconds: float = Field(default=120.0, ge=0, description="Waiting for retries of one request, in all.")
     max_hydrated: int = Field(default=300, ge=0, description="Referenced resources fetched for one section.")
+    max_attachment_bytes: int = Field(default=20_000_000, gt=0, description="One document's content.")
+    max_section_bytes: int = Field(default=200_000_000, gt=0, description="All that is kept for one section.")
 
 
 class Quirk(Strict):
     """Something this source does that the specification does not say, with its evidence."""
 
-    name: str
-    evidence: str
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    evidence: str = Field(min_length=20)
     date: date
 
 
@@ -90,12 +109,23 @@ class Profile(Strict):
     required_params: dict[str, str] = Field(
         default={}, description="Added to every search; values come from the site file."
     )
+    site_params: tuple[str, ...] = Field(
+        default=(), description="Names in required_params that only a site knows: its file must give them."
+    )
     answers: tuple[AnswerRule, ...] = ()
     paging: Paging = Paging()
     limits: Limits = Limits()
     scope_syntax: Literal["auto", "v1", "v2"] = "auto"
-    patient_identifier_needs_system: bool = False
-    hydrate: tuple[str, ...] = ("Medication", "Practitioner", "PractitionerRole", "Organization", "Location", "Binary")
+    key_algorithm: Algorithm = Field(default="ES384", description="What this vendor verifies client assertions with.")
+    token_hosts: tuple[HostPort, ...] = Field(default=(), description="Where this vendor's authorization servers live.")
+    patient_identifier_needs_system: bool = Field(
+        default=False, description="A patient is found by `system|value` only; see mrn_system."
+    )
+    mrn_system: str = Field(default="", description="System of a bare record number in a patient search.")
+    hydrate: tuple[str, ...] = Field(
+        default=("Medication", "Practitioner", "PractitionerRole", "Organization", "Location", "Binary", "Observation"),
+        description="Types whose references are followed. Observation: results and members only.",
+    )
     normalization: NormalizationRules = NormalizationRules()
     quirks: tuple[Quirk, ...] = ()
 
@@ -114,10 +144,13 @@ class SiteConfig(Strict):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="Handle of the site; appears in citations.")
     title: str = Field(default="", description="The hospital's name for people.")
     vendor: str = Field(default="generic", pattern=r"^[a-z0-9_]+$")
+    variant: str = Field(
+        default="", pattern=r"^[a-z0-9_]*$", description="Another product of the vendor, e.g. an older FHIR release."
+    )
     fhir_base: str = Field(description="Base URL of the FHIR API.")
     auth: Literal["backend", "none"] = "backend"
     client_id: str = ""
-    token_hosts: tuple[str, ...] = Field(default=(), description="Hosts besides the base's that discovery may name.")
+    token_hosts: tuple[HostPort, ...] = Field(default=(), description="Hosts besides the base's that may be called.")
     allow_loopback: bool = Field(default=False, description="Practice servers on this machine only.")
     freshness_hours: float = Field(default=24.0, gt=0, description="Older answers are called stale.")
     overrides: dict[str, Any] = Field(default={}, description="Any part of the profile, by the same keys.")
@@ -125,9 +158,23 @@ class SiteConfig(Strict):
     @field_validator("fhir_base")
     @classmethod
     def _base(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
+        parts = urlsplit(value)
+        if parts.scheme not in ("https", "http") or not parts.hostname:
             raise ValueError("fhir_base must be an http(s) URL")
+        if parts.query or parts.fragment:
+            raise ValueError("fhir_base must be a URL without query and fragment")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _https(self) -> SiteConfig:
+        parts = urlsplit(self.fhir_base)
+        if parts.scheme == "http" and not (self.allow_loopback and is_loopback_name(parts.hostname or "")):
+            raise ValueError("fhir_base must be https (http only on this machine, with allow_loopback)")
+        return self
+
+    def profile(self) -> Profile:
+        """The vendor's profile with this site's variant and overrides; raises ConfigurationError."""
+        return load_profile(self.vendor, self.overrides, self.variant)
 
 
 def parse_site(data: dict[str, Any]) -> SiteConfig:
@@ -136,7 +183,13 @@ def parse_site(data: dict[str, Any]) -> SiteConfig:
         site = SiteConfig.model_validate(data)
     except ValidationError as error:
         raise ConfigurationError(f"the site file is not valid: {_faults(error)}", code="invalid_site_file") from None
-    load_profile(site.vendor, site.overrides)
+    profile = site.profile()
+    absent = [name for name in profile.site_params if not profile.required_params.get(name)]
+    if absent:
+        raise ConfigurationError(
+            f"the site file must set overrides.required_params: {', '.join(absent)} (see the vendor's README)",
+            code="missing_site_parameter",
+        )
     return site
 
 
@@ -150,13 +203,23 @@ def vendors() -> tuple[str, ...]:
     return tuple(sorted(p.parent.name for p in VENDORS.glob("*/profile.toml")))
 
 
-def load_profile(vendor: str, overrides: dict[str, Any] | None = None) -> Profile:
-    """The profile of `vendor` on top of the shared defaults, with a site's overrides; raises ConfigurationError."""
+def variants(vendor: str) -> tuple[str, ...]:
+    """Names of a vendor's variants: the files beside its profile."""
+    return tuple(sorted(p.stem for p in (VENDORS / vendor).glob("*.toml") if p.stem not in ("profile", "quality")))
+
+
+def load_profile(vendor: str, overrides: dict[str, Any] | None = None, variant: str = "") -> Profile:
+    """Shared defaults, then the vendor's profile, its variant, a site's overrides; raises ConfigurationError."""
     if vendor not in vendors():
         raise ConfigurationError(
             f"no vendor profile of that name; there are: {', '.join(vendors())}", code="unknown_vendor"
         )
+    if variant and variant not in variants(vendor):
+        known = ", ".join(variants(vendor)) or "none"
+        raise ConfigurationError(f"no such variant of this vendor; there are: {known}", code="unknown_variant")
     merged = _merge(_toml(VENDORS / "defaults.toml", "profile"), _toml(VENDORS / vendor / "profile.toml", "profile"))
+    if variant:
+        merged = _merge(merged, _toml(VENDORS / vendor / f"{variant}.toml", "profile"))
     merged = _merge(merged, overrides or {}) | {"vendor": vendor}
     try:
         profile = Profile.model_validate(merged)
@@ -169,7 +232,7 @@ def load_profile(vendor: str, overrides: dict[str, Any] | None = None) -> Profil
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Tables are merged key by key; everything else, lists too, is replaced. `answers` and `quirks` of both count."""
+    """Tables are merged key by key; everything else, lists too, is replaced. `answers` and `quirks` of both count, newest first."""
     result = dict(base)
     for key, value in over.items():
         known = result.get(key)

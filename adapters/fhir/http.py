@@ -1,28 +1,28 @@
 """The only place that sends requests to EHRs: one async client for one site.
 
-httpx's time-outs are per read, so a server that sends a byte a second never trips them: each request here runs under a
-total deadline. Bodies are read in pieces under a cap. Retries follow a table with full jitter and honour Retry-After
-within a waiting budget. Redirects are followed by hand, on the same origin only, and every URL passes the egress gate.
-httpx logs full URLs (patient ids) at INFO: silenced here.
+httpx's time-outs are per read, so a server that sends a byte a second never trips them: each try here runs under a total
+deadline. Bodies are read in pieces under a cap, counted unpacked. Retries follow a table with full jitter and honour
+Retry-After within a waiting budget. Redirects are followed by hand, every URL passes the egress gate, and credentials
+stay on the origin they were made for. httpx logs full URLs (patient ids) at INFO: silenced here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 import orjson
 
 from adapters.egress import Egress, same_origin
-from adapters.errors import BadAnswer, SiteUnavailable
+from adapters.errors import BadAnswer, EgressRefused, SiteUnavailable
+from adapters.fhir.pace import Pace, retry_after
 from adapters.profile import Limits
 
 for _name in ("httpx", "httpcore", "hpack"):
@@ -33,7 +33,11 @@ RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 BASE_DELAY = 0.25
 MOST_DELAY = 10.0
 MOST_REDIRECTS = 3
+KEPT_HEADERS = frozenset({"retry-after", "date", "etag", "content-location"})
+ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""What we ask for and unpack. Stacked or other encodings are refused: their ratio is what bombs are made of."""
 Sleep = Callable[[float], Awaitable[None]]
+Form = Mapping[str, str] | Callable[[], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -41,72 +45,94 @@ class Answer:
     """A whole answer: status, headers that matter, body."""
 
     status: int
-    content_type: str
-    body: bytes
-    headers: Mapping[str, str]
+    content_type: str = ""
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> bytes:
+        """The body as JSON readers want it: without a byte order mark."""
+        return self.body.removeprefix(b"\xef\xbb\xbf")
 
     def json(self) -> Any:
         """The body as JSON; BadAnswer when it is none."""
         try:
-            return orjson.loads(self.body)
+            return orjson.loads(self.text)
         except orjson.JSONDecodeError:
-            kind = "html_body" if self.body[:200].lstrip()[:1] == b"<" else "truncated_json"
-            raise BadAnswer(f"the body is not JSON ({kind})", code=kind, status=self.status, body=self.body) from None
+            raise self.unusable() from None
+
+    def unusable(self) -> BadAnswer:
+        """What to raise when the body is no JSON: says what it looks like."""
+        start = self.text[:200].lstrip()[:1]
+        code = "empty_body" if not start else "html_body" if start == b"<" else "not_json"
+        if start in (b"{", b"["):
+            code = "truncated_json"
+        return BadAnswer(f"the body is not JSON ({code})", code=code, status=self.status, body=self.body)
 
 
-class _Pinned(httpx.AsyncBaseTransport):
-    """Connects to the address the gate checked, while TLS and the Host header keep the name."""
+RetryRule = Callable[[Answer], bool | None]
+"""Whether an answer is worth another try, by what the source is known to mean; None: the table decides."""
+
+
+class _Gated(httpx.AsyncBaseTransport):
+    """Connects to the addresses the gate checked, while TLS and the Host header keep the name."""
 
     def __init__(self, egress: Egress, limits: httpx.Limits) -> None:
         self._egress = egress
         self._inner = httpx.AsyncHTTPTransport(limits=limits, retries=0)
+        self.sent = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        loop = asyncio.get_running_loop()
-        address = await loop.run_in_executor(None, self._egress.check, str(request.url))
-        host = request.url.host
-        if host != address:
-            request.extensions["sni_hostname"] = host
-            request.url = request.url.copy_with(host=address)
-        return await self._inner.handle_async_request(request)
+        addresses = await asyncio.to_thread(self._egress.check, str(request.url))
+        named, self.sent = request.url, self.sent + 1
+        host = named.raw_host.decode("ascii")
+        for left, address in enumerate(addresses, start=1 - len(addresses)):
+            if host != address:
+                request.extensions["sni_hostname"] = host
+                request.url = named.copy_with(host=address)
+            try:
+                return await self._inner.handle_async_request(request)
+            except httpx.ConnectError:  # nothing was sent: the next address may do (seen: IPv6 without a route)
+                if not left:
+                    raise
+        raise EgressRefused("the host name does not resolve", code="egress_dns")
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-
-class _Pace:
-    """At most `rate` requests a second, evenly."""
-
-    def __init__(self, rate: float, sleep: Sleep) -> None:
-        self._gap, self._next, self._sleep = 1.0 / rate, 0.0, sleep
-
-    async def turn(self) -> None:
-        now = time.monotonic()
-        at = max(self._next, now)
-        self._next = at + self._gap
-        if at > now:
-            await self._sleep(at - now)
 
 
 class Http:
     """One site's client. Use as an async context manager."""
 
     def __init__(
-        self, egress: Egress, limits: Limits, *, sleep: Sleep = asyncio.sleep, seed: int | None = None
+        self,
+        egress: Egress,
+        limits: Limits,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        now: Callable[[], float] = time.monotonic,
+        seed: int | None = None,
     ) -> None:
+        """`sleep` and `now` (a monotonic clock) belong together; tests give both."""
         self.egress, self.limits = egress, limits
         self._sleep = sleep
         self._random = random.Random(seed)  # noqa: S311  jitter, not cryptography
         self._slots = asyncio.Semaphore(limits.concurrency)
-        self._pace = _Pace(limits.requests_per_second, sleep)
+        self._pace = Pace(limits.requests_per_second, now)
         connections = httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
+        self._gate = _Gated(egress, connections)
         self._client = httpx.AsyncClient(
-            transport=_Pinned(egress, connections),
+            transport=self._gate,
             follow_redirects=False,
             trust_env=False,
             timeout=limits.request_seconds,
+            headers={"Accept-Encoding": "gzip, deflate", "User-Agent": "Chartbrief"},
         )
-        self.requests = 0
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, redirects and retries included."""
+        return self._gate.sent
 
     async def __aenter__(self) -> Http:
         return self
@@ -120,98 +146,120 @@ class Http:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        data: Mapping[str, str] | None = None,
+        data: Form | None = None,
+        lane: str = "",
         tries: int | None = None,
+        worth_retrying: RetryRule | None = None,
+        most_bytes: int | None = None,
     ) -> Answer:
         """Send until there is an answer that is worth reading, within the limits.
 
+        `lane` names what is asked for (a resource type): a wait too long for our budget holds only its own lane back.
+        `data` may be a function: each try then sends a new form (an assertion is good for one use).
+
         Returns answers of any status that retrying would not change (also the last of a retried one); raises
-        SiteUnavailable when nothing came, BadAnswer when the body is over the cap, EgressRefused from the gate.
+        SiteUnavailable when nothing came or the site's own waiting time is not over, BadAnswer when the body is unusable,
+        EgressRefused from the gate.
         """
         waited, attempt, most = 0.0, 0, tries or self.limits.tries
         while True:
+            held = self._pace.held(lane)
+            if held > 0:
+                if waited + held > self.limits.max_wait_seconds:
+                    raise SiteUnavailable("the site asked us to wait longer", code="rate_limited", retry_after=held)
+                waited += held
+                await self._sleep(held)
             attempt += 1
-            answer, problem = await self._once(method, url, dict(headers or {}), data)
-            if answer is not None and answer.status not in RETRY_STATUS:
+            answer, problem = await self._once(method, url, dict(headers or {}), data, most_bytes)
+            if answer is not None and not _worth(answer, worth_retrying):
                 return answer
-            wait = self._delay(attempt, answer)
+            wait = self._delay(attempt, answer, lane)
             if attempt >= most or waited + wait > self.limits.max_wait_seconds:
                 if answer is not None:
                     return answer
-                raise SiteUnavailable(problem or "no answer", code=problem or "site_unavailable")
+                raise SiteUnavailable(problem.replace("_", " "), code=problem)
             waited += wait
             await self._sleep(wait)
 
-    def _delay(self, attempt: int, answer: Answer | None) -> float:
-        asked = retry_after(answer.headers.get("retry-after", "")) if answer is not None else None
+    def _delay(self, attempt: int, answer: Answer | None, lane: str) -> float:
+        """Seconds to wait; a 429 with a time holds everybody back, or its lane where the time is beyond our budget."""
         jitter = self._random.uniform(0, min(MOST_DELAY, BASE_DELAY * 2**attempt))
-        return asked + min(jitter, 0.25) if asked is not None else jitter
+        asked = retry_after(answer.headers) if answer is not None else None
+        if asked is None or answer is None:
+            return jitter
+        if answer.status == 429 or asked > self.limits.max_wait_seconds:
+            self._pace.hold(asked, lane if asked > self.limits.max_wait_seconds else "")
+        return asked + min(jitter, BASE_DELAY)
 
     async def _once(
-        self, method: str, url: str, headers: dict[str, str], data: Mapping[str, str] | None
-    ) -> tuple[Answer | None, str | None]:
-        await self._pace.turn()
+        self, method: str, url: str, headers: dict[str, str], data: Form | None, most_bytes: int | None
+    ) -> tuple[Answer | None, str]:
+        turn = self._pace.turn()
+        if turn > 0:
+            await self._sleep(turn)
+        form = data() if callable(data) else data
         async with self._slots:
             try:
                 async with asyncio.timeout(self.limits.request_seconds):
-                    return await self._follow(method, url, headers, data), None
-            except TimeoutError:
+                    return await self._follow(method, url, headers, form, most_bytes), ""
+            except (TimeoutError, httpx.TimeoutException):
                 return None, "timeout"
-            except httpx.TimeoutException:
-                return None, "timeout"
-            except httpx.TransportError:
+            except httpx.DecodingError:
+                raise BadAnswer("the body cannot be unpacked", code="bad_encoding") from None
+            except httpx.TransportError as error:
+                if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                    raise SiteUnavailable("the site's certificate is not trusted", code="tls_certificate") from None
                 return None, "connection_failed"
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError):
+                raise BadAnswer("a URL or an answer that cannot be read", code="bad_http") from None
 
-    async def _follow(self, method: str, url: str, headers: dict[str, str], data: Mapping[str, str] | None) -> Answer:
+    async def _follow(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        form: Mapping[str, str] | None,
+        most_bytes: int | None,
+    ) -> Answer:
         for _ in range(MOST_REDIRECTS + 1):
-            self.egress.check(url)
-            self.requests += 1
-            async with self._client.stream(method, url, headers=headers, data=data) as response:
+            self.egress.look(url)
+            async with self._client.stream(method, url, headers=headers, data=form) as response:
                 location = response.headers.get("location", "")
                 if not (response.is_redirect and location):
-                    return await self._read(response)
-            target = urljoin(url, location)
-            if not same_origin(url, target):
-                headers = {k: v for k, v in headers.items() if k.lower() != "authorization"}
+                    return await self._read(response, most_bytes or self.limits.max_body_bytes)
             if method != "GET":
                 raise BadAnswer("a redirect of a request that is not a GET", code="redirect")
+            try:
+                target = urljoin(url, location)
+            except ValueError:
+                raise BadAnswer("a redirect to nowhere", code="redirect") from None
+            if not same_origin(url, target):
+                headers = {k: v for k, v in headers.items() if k.lower() != "authorization"}
             url = target
         raise BadAnswer("too many redirects", code="redirect_loop")
 
-    async def _read(self, response: httpx.Response) -> Answer:
+    @staticmethod
+    async def _read(response: httpx.Response, most: int) -> Answer:
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ENCODINGS:
+            raise BadAnswer("an encoding we did not ask for", code="bad_encoding", status=response.status_code)
+        declared = response.headers.get("content-length", "")
         body = bytearray()
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > self.limits.max_body_bytes:
-                raise BadAnswer(
-                    f"a body over {self.limits.max_body_bytes} bytes",
-                    code="too_large",
-                    status=response.status_code,
-                    body=bytes(body[:2000]),
-                )
-        kept = {
-            k.lower(): v
-            for k, v in response.headers.items()
-            if k.lower() in ("retry-after", "etag", "content-location")
-        }
+        too_large = declared.isdigit() and int(declared[:18]) > most
+        if not too_large:
+            async for piece in response.aiter_bytes():
+                body += piece
+                too_large = len(body) > most
+                if too_large:
+                    break
+        if too_large:
+            raise BadAnswer(
+                f"a body over {most} bytes", code="too_large", status=response.status_code, body=bytes(body[:2000])
+            )
+        kept = {k.lower(): v for k, v in response.headers.items() if k.lower() in KEPT_HEADERS}
         return Answer(response.status_code, response.headers.get("content-type", ""), bytes(body), kept)
 
 
-def retry_after(value: str, now: float | None = None) -> float | None:
-    """Seconds of a Retry-After header (seconds or HTTP-date); None when absent or unreadable, never negative."""
-    text = value.strip()
-    if not text:
-        return None
-    if text.isdigit() and len(text) < 12:
-        return float(text)
-    try:
-        when = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, when.timestamp() - (time.time() if now is None else now))
-
-
-def origin_path(url: str) -> str:
-    """Scheme, host and the first path segment: what may be named in a message."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+def _worth(answer: Answer, rule: RetryRule | None) -> bool:
+    known = rule(answer) if rule is not None and answer.status >= 400 else None
+    return answer.status in RETRY_STATUS if known is None else known

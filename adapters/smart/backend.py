@@ -1,34 +1,35 @@
-"""SMART backend services: discovery, the signed token request, and one token for all requests that run side by side."""
+"""SMART backend services: the signed token request, and one token for all requests that run side by side."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from typing import Annotated, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Annotated, Literal, Protocol
 
 from msgspec import Meta
 
-from adapters.errors import AdapterError, AuthorizationError, BadAnswer, ConfigurationError
-from adapters.fhir.http import Http
+from adapters.errors import AdapterError, AuthorizationError, BadAnswer, ConfigurationError, SiteUnavailable
+from adapters.fhir.http import Answer, Http
+from adapters.fhir.pace import http_date
 from adapters.profile import Profile, SiteConfig
+from adapters.smart.discovery import SmartConfiguration
 from adapters.smart.keys import KeyPair
-from adapters.smart.scopes import minimum_scopes, readable_types, syntax_of
+from adapters.smart.scopes import granted_types, minimum_scopes, syntax_of
 from models.record import Value
 
 EARLY_SECONDS = 60.0
 """A token is renewed this long before it expires: clocks differ, requests take time."""
-
-
-class SmartConfiguration(Value, frozen=True):
-    """What a server publishes about authorization."""
-
-    token_endpoint: str = ""
-    authorization_endpoint: str = ""
-    scopes_supported: tuple[str, ...] = ()
-    capabilities: tuple[str, ...] = ()
-    auth_methods: tuple[str, ...] = ()
-    source: Annotated[str, Meta(description="well-known or capability-statement.")] = ""
+LIFETIME_SECONDS = 300.0
+"""Taken when the answer does not say how long the token lives (SMART: it should be five minutes at most)."""
+MOST_SKEW = 900.0
+"""Seconds the site's clock may differ from ours and still be believed when we sign for it."""
+REFUSAL_SECONDS = 30.0
+"""After a refusal nobody asks for a token again for so long: the answer would be the same."""
+TOKEN_TRIES = 2
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+MOVED_STATUS = frozenset({404, 405, 410})
+MOVED_CODES = frozenset({"token_endpoint_gone", "timeout", "connection_failed", "redirect", "egress_dns"})
 
 
 class Token(Value, frozen=True):
@@ -37,6 +38,8 @@ class Token(Value, frozen=True):
     access_token: str
     expires_at: Annotated[float, Meta(description="Unix time by our clock.")]
     scope: str | None = None
+    asked: Annotated[str, Meta(description="The scopes it was asked with.")] = ""
+    base: Annotated[str, Meta(description="The FHIR base it was made for: it is sent nowhere else.")] = ""
 
     def __repr__(self) -> str:
         return "Token(***)"
@@ -74,44 +77,6 @@ class MemoryTokens:
         self._tokens.pop(site, None)
 
 
-async def discover(http: Http, base: str, oauth: dict[str, str]) -> SmartConfiguration:
-    """The smart-configuration of a server; `oauth` (from the capability statement) where there is none."""
-    problem = "no smart-configuration"
-    try:
-        answer = await http.send(
-            "GET", f"{base}/.well-known/smart-configuration", headers={"Accept": "application/json"}
-        )
-        if answer.status == 200:
-            document = answer.json()
-            if isinstance(document, dict) and isinstance(document.get("token_endpoint"), str):
-                return SmartConfiguration(
-                    token_endpoint=document["token_endpoint"],
-                    authorization_endpoint=_text(document.get("authorization_endpoint")),
-                    scopes_supported=_texts(document.get("scopes_supported")),
-                    capabilities=_texts(document.get("capabilities")),
-                    auth_methods=_texts(document.get("token_endpoint_auth_methods_supported")),
-                    source="well-known",
-                )
-        problem = f"smart-configuration answered {answer.status}"
-    except BadAnswer as error:
-        problem = error.code
-    if oauth.get("token"):
-        return SmartConfiguration(
-            token_endpoint=oauth["token"],
-            authorization_endpoint=oauth.get("authorize", ""),
-            source="capability-statement",
-        )
-    raise ConfigurationError(f"the site publishes no token endpoint ({problem})", code="no_token_endpoint")
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list) else ()
-
-
 class BackendAuth:
     """The authorization of one site: a token for whoever asks, renewed once however many ask."""
 
@@ -122,20 +87,29 @@ class BackendAuth:
         profile: Profile,
         key: KeyPair | None,
         tokens: TokenStore,
-        rediscover: Callable[[], object],
+        rediscover: Callable[[], Awaitable[SmartConfiguration]],
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`rediscover` reads anew where the site gives tokens; `clock` gives Unix time."""
         self._http, self._site, self._profile, self._key, self._tokens = http, site, profile, key, tokens
         self._lock = asyncio.Lock()
-        self._clock = clock
+        self._clock, self._skew = clock, 0.0
         self._rediscover = rediscover
+        self._refusal: tuple[AdapterError, float] | None = None
         self.configuration: SmartConfiguration | None = None
         self.asked: tuple[str, ...] = ()
         self.token_calls = 0
 
     def plan(self, configuration: SmartConfiguration, resource_types: Iterable[str]) -> None:
-        """Settle which scopes to ask for."""
+        """Settle which scopes to ask for. Raises ConfigurationError when the site cannot verify our key."""
+        if self._key is None or not self._site.client_id:
+            raise ConfigurationError("the site needs client_id and a key for backend services", code="no_client_key")
+        known = [a for a in configuration.algorithms if a in ("RS384", "ES384")]
+        if known and self._key.alg not in known:
+            raise ConfigurationError(
+                f"the site verifies {' and '.join(known)}, our key signs {self._key.alg}", code="key_algorithm"
+            )
         self.configuration = configuration
         syntax = syntax_of(configuration.capabilities, configuration.scopes_supported, self._profile.scope_syntax)
         self.asked = minimum_scopes(resource_types, syntax)
@@ -147,75 +121,116 @@ class BackendAuth:
         """
         async with self._lock:
             known = await self._tokens.get(self._site.name)
-            if known and known.access_token != not_this and known.expires_at - EARLY_SECONDS > self._clock():
+            if known and known.access_token != not_this and self._is_good(known):
                 return known
-            return await self._request()
+            if self._refusal is not None and self._clock() < self._refusal[1]:
+                raise self._refusal[0]
+            try:
+                return await self._renew()
+            except (AuthorizationError, ConfigurationError) as error:
+                self._refusal = (error, self._clock() + REFUSAL_SECONDS)
+                raise
 
-    async def forget(self) -> None:
-        """Drop the token."""
-        await self._tokens.delete(self._site.name)
+    def granted(self, token: Token, need: Literal["read", "search"] = "read") -> frozenset[str]:
+        """Resource types the token lets us read or search."""
+        return granted_types(token.scope, self.asked, need)
 
-    def readable(self, token: Token) -> frozenset[str]:
-        """Resource types the token lets us read."""
-        return readable_types(token.scope, self.asked)
+    def _is_good(self, token: Token) -> bool:
+        """Whether a stored token is still ours: not near its end, for this base, with what is asked for today."""
+        return (
+            token.expires_at - EARLY_SECONDS > self._clock()
+            and token.base == self._site.fhir_base
+            and token.asked == " ".join(self.asked)
+        )
 
-    async def _request(self) -> Token:
-        if self._key is None or not self._site.client_id:
-            raise ConfigurationError("the site needs client_id and a key for backend services", code="no_client_key")
+    async def _renew(self) -> Token:
         if self.configuration is None:
             raise ConfigurationError("the site was not discovered yet", code="not_discovered")
+        endpoint = self.configuration.token_endpoint
         try:
-            return await self._call(self.configuration.token_endpoint)
+            return await self._request(endpoint)
         except AdapterError as error:
-            moved = error.code in ("token_endpoint_gone", "timeout", "connection_failed", "html_body")
-            if not moved:
+            if error.code not in MOVED_CODES:
                 raise
-        fresh = await discover(self._http, self._site.fhir_base, {})
-        if fresh.token_endpoint == self.configuration.token_endpoint:
-            raise AuthorizationError("the token endpoint does not answer", code="token_endpoint_gone")
-        self._http.egress.check(fresh.token_endpoint)
+            problem = error
+        fresh = await self._rediscover()
+        if fresh.token_endpoint == endpoint:
+            raise problem
         self.configuration = fresh
-        return await self._call(fresh.token_endpoint)
+        return await self._request(fresh.token_endpoint)
 
-    async def _call(self, endpoint: str) -> Token:
-        assert self._key is not None
+    async def _request(self, endpoint: str) -> Token:
+        answer = await self._call(endpoint)
+        if answer.status in (400, 401):
+            skew = self._skew_of(answer)
+            if skew is not None:  # F11: sign by the site's clock, once
+                self._skew = skew
+                answer = await self._call(endpoint)
+        return await self._accept(answer)
+
+    async def _call(self, endpoint: str) -> Answer:
         self.token_calls += 1
-        answer = await self._http.send(
+        return await self._http.send(
             "POST",
             endpoint,
             headers={"Accept": "application/json"},
-            data={
-                "grant_type": "client_credentials",
-                "scope": " ".join(self.asked),
-                "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-                "client_assertion": self._key.assertion(self._site.client_id, endpoint, self._clock()),
-            },
-            tries=2,
+            data=lambda: self._form(endpoint),
+            lane="token",
+            tries=TOKEN_TRIES,
         )
-        if answer.status in (404, 405, 410, 301, 302):
-            raise AuthorizationError("the token endpoint is gone", code="token_endpoint_gone", status=answer.status)
+
+    def _form(self, endpoint: str) -> Mapping[str, str]:
+        """The request; an assertion of its own for each try, since a jti is good for one use."""
+        assert self._key is not None
+        return {
+            "grant_type": "client_credentials",
+            "scope": " ".join(self.asked),
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self._key.assertion(self._site.client_id, endpoint, self._clock() + self._skew),
+        }
+
+    def _skew_of(self, answer: Answer) -> float | None:
+        """How far the site's clock is from the one we signed with, when that can be why it refused."""
+        theirs = http_date(answer.headers.get("date", ""))
+        if theirs is None:
+            return None
+        skew = theirs - self._clock()
+        return skew if abs(skew - self._skew) > EARLY_SECONDS and abs(skew) <= MOST_SKEW else None
+
+    async def _accept(self, answer: Answer) -> Token:
+        status = answer.status
+        if status == 429 or status >= 500:
+            raise SiteUnavailable(f"the token endpoint answered HTTP {status}", code=f"http_{status}", status=status)
+        if status in MOVED_STATUS:
+            raise AuthorizationError("the token endpoint is gone", code="token_endpoint_gone", status=status)
         try:
             document = answer.json()
         except BadAnswer:
-            raise AuthorizationError(
-                f"the token endpoint answered HTTP {answer.status} without JSON",
-                code="token_endpoint_gone",
-                status=answer.status,
-            ) from None
-        if answer.status != 200 or not isinstance(document, dict) or not isinstance(document.get("access_token"), str):
+            words = f"the token endpoint answered HTTP {status} without JSON"
+            raise AuthorizationError(words, code="token_endpoint_gone", status=status) from None
+        if status != 200 or not isinstance(document, dict) or not _is_token(document):
             reason = document.get("error") if isinstance(document, dict) else None
             known = reason if reason in _OAUTH_ERRORS else "refused"
-            raise AuthorizationError(f"the token request was refused: {known}", status=answer.status)
+            raise AuthorizationError(f"the token request was refused: {known}", status=status)
         lifetime = document.get("expires_in")
-        seconds = float(lifetime) if isinstance(lifetime, int | float) and not isinstance(lifetime, bool) else 300.0
+        if isinstance(lifetime, str) and lifetime.isdigit():  # seen: the number as text
+            lifetime = int(lifetime)
+        seconds = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else LIFETIME_SECONDS
         scope = document.get("scope")
         token = Token(
             access_token=document["access_token"],
             expires_at=self._clock() + max(seconds, EARLY_SECONDS + 1),
             scope=scope if isinstance(scope, str) else None,
+            asked=" ".join(self.asked),
+            base=self._site.fhir_base,
         )
         await self._tokens.put(self._site.name, token)
         return token
+
+
+def _is_token(document: dict[str, object]) -> bool:
+    token = document.get("access_token")
+    return isinstance(token, str) and token.isascii() and token.isprintable() and bool(token.strip())
 
 
 _OAUTH_ERRORS = frozenset(

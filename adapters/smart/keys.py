@@ -11,7 +11,8 @@ from joserfc import jwk, jwt
 
 Algorithm = Literal["RS384", "ES384"]
 ASSERTION_SECONDS = 240
-"""SMART allows at most five minutes; a minute less leaves room for clocks that differ."""
+LEEWAY_SECONDS = 60
+"""Issued a minute ago, good for four more: five minutes in all, as SMART allows, and clocks may differ by a minute."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,16 @@ class KeyPair:
         return dict(self._key().as_dict(private=False)) | {"kid": self.kid, "alg": self.alg, "use": "sig"}
 
     def assertion(self, client_id: str, audience: str, now: float | None = None) -> str:
-        """A signed client assertion for the token endpoint `audience` (SMART backend services, RFC 7523)."""
+        """A signed client assertion for the token endpoint `audience`, good for one use.
+
+        https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html ; `now` is the site's time, Unix seconds.
+        """
         issued = int(time.time() if now is None else now)
         claims = {
             "iss": client_id,
             "sub": client_id,
             "aud": audience,
-            "iat": issued,
+            "iat": issued - LEEWAY_SECONDS,
             "exp": issued + ASSERTION_SECONDS,
             "jti": uuid.uuid4().hex,
         }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-_SCOPE = re.compile(r"^(?:system|user|patient)/(\*|[A-Za-z]+)\.(\*|read|write|c?r?u?d?s?)(?:\?.*)?$")
+_SCOPE = re.compile(r"^(?:system|user|patient)/(\*|[A-Za-z]+)\.(\*|read|write|(?=[cruds])c?r?u?d?s?)(?:\?.*)?$")
 
 
 def syntax_of(
@@ -19,10 +19,11 @@ def syntax_of(
     listed = list(scopes_supported)
     if "permission-v1" in declared:
         return "v1"
-    if "permission-v2" in declared:
-        return "v2"
     has_v1 = any(s.endswith((".read", ".write", ".*")) for s in listed)
-    has_v2 = any(re.search(r"/[A-Za-z*]+\.c?r?u?d?s?$", s) for s in listed)
+    has_v2 = any(re.search(r"/[A-Za-z*]+\.(?=[cruds])c?r?u?d?s?$", s) for s in listed)
+    if "permission-v2" in declared:
+        # Seen: permission-v2 is declared and only v1 scopes are listed. What is listed is believed.
+        return "v1" if has_v1 and not has_v2 else "v2"
     return "v2" if has_v2 and not has_v1 else "v1"
 
 
@@ -32,9 +33,11 @@ def minimum_scopes(resource_types: Iterable[str], syntax: Literal["v1", "v2"]) -
     return tuple(f"system/{name}.{suffix}" for name in sorted(set(resource_types)))
 
 
-def readable_types(granted: str | None, asked: Iterable[str]) -> frozenset[str]:
-    """The resource types of `asked` scopes that `granted` lets us read. No `scope` in the answer means all asked
-    (RFC 6749, 5.1)."""
+def granted_types(
+    granted: str | None, asked: Iterable[str], need: Literal["read", "search"] = "read"
+) -> frozenset[str]:
+    """The types of `asked` scopes that `granted` lets us read, or search (v2 tells them apart). No `scope` in the
+    answer means all that was asked (RFC 6749, 5.1)."""
     names = {m.group(1) for s in asked if (m := _SCOPE.match(s))}
     if granted is None:
         return frozenset(names)
@@ -44,6 +47,6 @@ def readable_types(granted: str | None, asked: Iterable[str]) -> frozenset[str]:
         if not match:
             continue
         kind, verbs = match.groups()
-        if verbs in ("read", "*") or ("r" in verbs and verbs != "write") or "s" in verbs:
+        if verbs in ("read", "*") or (verbs != "write" and need[0] in verbs):
             allowed |= names if kind == "*" else ({kind} & names)
     return frozenset(allowed)

@@ -1,0 +1,60 @@
+"""How fast a site may be called: evenly under a rate, and not before the time the site gave."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+_SECONDS = re.compile(r"^\d{1,11}(\.\d{1,6})?$")
+
+
+class Pace:
+    """Times of one site's requests. Gives seconds to wait; the caller sleeps."""
+
+    def __init__(self, rate: float, now: Callable[[], float]) -> None:
+        """`rate`: requests a second. `now`: a monotonic clock."""
+        self._gap, self._next, self._now = 1.0 / rate, 0.0, now
+        self._not_before: dict[str, float] = {}
+
+    def turn(self) -> float:
+        """Take the next free moment; seconds until it comes."""
+        now = self._now()
+        at = max(self._next, now)
+        self._next = at + self._gap
+        return at - now
+
+    def hold(self, seconds: float, lane: str = "") -> None:
+        """Nobody calls for so long; with `lane`, nobody of that lane."""
+        self._not_before[lane] = max(self._not_before.get(lane, 0.0), self._now() + seconds)
+
+    def held(self, lane: str = "") -> float:
+        """Seconds until the lane may call again; 0 when it may."""
+        until = max(self._not_before.get("", 0.0), self._not_before.get(lane, 0.0))
+        return max(0.0, until - self._now())
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds of a Retry-After header (seconds or HTTP-date); None when absent or unreadable, never negative.
+
+    A date is read against the answer's own Date header, so that two clocks that differ do not matter.
+    """
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.match(text):
+        return float(text)
+    when = http_date(text)
+    if when is None:
+        return None
+    sent = http_date(headers.get("date", ""))
+    return max(0.0, when - (sent if sent is not None else time.time() if now is None else now))
+
+
+def http_date(text: str) -> float | None:
+    """Unix time of an HTTP-date; None when it is none."""
+    try:
+        when: datetime = email.utils.parsedate_to_datetime(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None

@@ -1,0 +1,49 @@
+"""Which searches a section is asked with: the profile's queries, the site's parameters, pieces by date. Pure."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+from adapters.profile import DateSplit, Profile
+from models.record import Section
+
+Params = tuple[tuple[str, str], ...]
+
+
+class Search(NamedTuple):
+    """One search: the type, its parameters, and whether it asks for a piece by date."""
+
+    resource_type: str
+    params: Params
+    dated: bool = False
+
+
+def searches_of(profile: Profile, section: Section, patient_id: str, today: date) -> list[Search]:
+    """The searches whose answers together are the section. A Patient is read, its search has no parameters."""
+    rule = profile.sections[section]
+    found: list[Search] = []
+    for query in rule.queries:
+        params = {query.patient_param: patient_id, **query.params, **profile.required_params}
+        if profile.paging.count is not None:
+            params["_count"] = str(profile.paging.count)
+        if rule.include_provenance:
+            params["_revinclude"] = "Provenance:target"
+        fixed = tuple(params.items())
+        if query.split is None:
+            found.append(Search(query.resource_type, fixed))
+        else:
+            found += [Search(query.resource_type, (*fixed, *piece), True) for piece in pieces(query.split, today)]
+    return found
+
+
+def pieces(split: DateSplit, today: date) -> list[Params]:
+    """Half-open date ranges without gap or overlap, newest first: from the start of this period on, then `back` periods,
+    then everything before."""
+    start = today.year - (today.year % split.years)
+    found: list[Params] = [((split.param, f"ge{start}-01-01"),)]
+    for number in range(split.back):
+        upper = start - number * split.years
+        found.append(((split.param, f"ge{upper - split.years}-01-01"), (split.param, f"lt{upper}-01-01")))
+    found.append(((split.param, f"lt{start - split.back * split.years}-01-01"),))
+    return found

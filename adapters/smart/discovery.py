@@ -1,0 +1,86 @@
+"""SMART discovery: where a server gives tokens, and which words it understands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from adapters.errors import AdapterError, BadAnswer, ConfigurationError, SiteUnavailable
+from adapters.fhir.http import Http
+from models.record import Value
+
+DISCOVERY_TRIES = 2
+
+
+class SmartConfiguration(Value, frozen=True):
+    """What a server publishes about authorization."""
+
+    token_endpoint: str = ""
+    authorization_endpoint: str = ""
+    scopes_supported: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    auth_methods: tuple[str, ...] = ()
+    algorithms: Annotated[tuple[str, ...], Meta(description="Signatures it verifies; empty: not said.")] = ()
+    source: Annotated[str, Meta(description="well-known or capability-statement.")] = ""
+
+
+async def discover(http: Http, base: str, oauth: Mapping[str, str]) -> SmartConfiguration:
+    """The smart-configuration of a server; `oauth` (from the capability statement) where there is none.
+
+    https://hl7.org/fhir/smart-app-launch/conformance.html . Raises ConfigurationError when neither names a token
+    endpoint, SiteUnavailable when nothing came.
+    """
+    problem: AdapterError | None = None
+    words = "no token_endpoint in it"
+    try:
+        answer = await http.send(
+            "GET",
+            f"{base}/.well-known/smart-configuration",
+            headers={"Accept": "application/json"},
+            lane="smart-configuration",
+            tries=DISCOVERY_TRIES,
+        )
+        if answer.status == 200:
+            document = answer.json()
+            if isinstance(document, dict) and isinstance(document.get("token_endpoint"), str):
+                return _read(document)
+        else:
+            words = f"HTTP {answer.status}"
+            if answer.status >= 500 or answer.status == 429:
+                problem = SiteUnavailable(words, code=f"http_{answer.status}", status=answer.status)
+    except (BadAnswer, SiteUnavailable) as error:
+        words = error.code
+        problem = error if isinstance(error, SiteUnavailable) else None
+    if oauth.get("token"):
+        return SmartConfiguration(
+            token_endpoint=oauth["token"],
+            authorization_endpoint=oauth.get("authorize", ""),
+            source="capability-statement",
+        )
+    if problem is not None:
+        raise problem
+    raise ConfigurationError(
+        f"the site publishes no token endpoint (smart-configuration: {words})", code="no_token_endpoint"
+    )
+
+
+def _read(document: dict[str, Any]) -> SmartConfiguration:
+    return SmartConfiguration(
+        token_endpoint=document["token_endpoint"],
+        authorization_endpoint=_text(document.get("authorization_endpoint")),
+        scopes_supported=_texts(document.get("scopes_supported")),
+        capabilities=_texts(document.get("capabilities")),
+        auth_methods=_texts(document.get("token_endpoint_auth_methods_supported")),
+        algorithms=_texts(document.get("token_endpoint_auth_signing_alg_values_supported")),
+        source="well-known",
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list) else ()
