@@ -1,0 +1,216 @@
+"""What a statement says about a fact besides its amounts: whether it holds, still holds, on which side, for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from context_builder.verify.bind import Clause, Piece, is_own_wording, marks_on
+from context_builder.verify.reasons import Reason, ReasonCode
+from context_builder.verify.scan import Token
+from context_builder.verify.views import STATEFUL, UNFINISHED, View, stems
+from context_builder.verify.words import lexicon, stem
+
+_NEGATIVE_WORDS = frozenset(["no", "not", "never", "none", "negative", "absent"])
+_ALLERGIC = frozenset(["allergy", "allergic", "intolerance", "intolerant", "reaction", "adverse", "hypersensitivity"])
+_INPATIENT = frozenset(["admission", "admitted", "hospitalization", "hospitalized"])
+_INPATIENT_WORDS = frozenset(["inpatient", "hospital", "admission", "emergency", "observation", "hospitalization"])
+_INDICATION = frozenset(["for", "against"])
+_CERTAIN = frozenset(["confirmed"])
+_DISAGREE = frozenset(
+    stem(w)
+    for w in [
+        "conflict",
+        "conflicts",
+        "conflicting",
+        "disagree",
+        "disagrees",
+        "disagreement",
+        "differ",
+        "differs",
+        "contradict",
+        "contradicts",
+    ]
+)
+_KIND_SECTIONS = {
+    "identity": ("demographics",),
+    "problem": ("problems",),
+    "medication": ("medications",),
+    "allergy": ("allergies",),
+    "result": ("labs", "vitals", "assessments", "social_history", "reports"),
+}
+
+
+def disagreement(clauses: Sequence[Clause]) -> bool:
+    """Whether the statement says that sources disagree."""
+    return any(_DISAGREE & c.words for c in clauses)
+
+
+def states(view: View, clauses: Sequence[Clause], quoted: bool, conflict: bool) -> Iterator[Reason]:
+    """Current, past, uncertain, absent: as the fact says. `quoted`: the statement repeats the fact's whole line."""
+    marks = marks_on(view, clauses)
+    told = {t.more for t in marks}
+    words = {t.text for t in marks}
+    said = frozenset().union(*(c.words for c in clauses))
+    said_all = said | {t.text for c in clauses for t in c.of("mark")}
+    if conflict:
+        return
+    negative = view.fact.negated or view.nothing
+    if negative and "negative" not in told and not quoted:
+        yield Reason("negation_mismatch", f"{view.fact.key} is a negative")
+    if not negative and "negative" in told:
+        yield Reason("negation_mismatch", f"{_first(marks, 'negative')}: {view.fact.key} is not a negative")
+    if not negative and view.measured and not quoted:
+        held = _NEGATIVE_WORDS & frozenset(stems(view.fact.value.lower()))
+        if held and not held & said:
+            yield Reason("negation_mismatch", f"{view.fact.key} says {sorted(held)[0]}")
+    state = view.state
+    ended = any(v_date.startswith(t.more) for c in clauses for t in c.of("date") for v_date in view.ends)
+    if state == "current" and told & {"past"}:
+        yield Reason("status_mismatch", f"{_first(marks, 'past')}: {view.fact.key} is current")
+    if state == "historical":
+        if told & {"current"}:
+            yield Reason("status_mismatch", f"{_first(marks, 'current')}: {view.fact.key} is over")
+        elif not quoted and not told & {"past"} and not ended:
+            yield Reason("status_mismatch", f"told as if it held now: {view.fact.key} is over")
+    if state == "uncertain":
+        if told & {"current", "past"} and not told & {"uncertain"}:
+            yield Reason("status_mismatch", f"{sorted(words)[0]}: {view.fact.key} is uncertain")
+        elif not quoted and not told & {"uncertain"}:
+            yield Reason("status_mismatch", f"told as certain: {view.fact.key} is uncertain")
+    status = view.fact.status.lower()
+    if not view.state and status in UNFINISHED and not quoted and status not in said_all:
+        yield Reason("status_mismatch", f"{view.fact.key} is {status}")
+
+
+def _first(marks: Sequence[Token], meaning: str) -> str:
+    return next(t.text for t in marks if t.more == meaning)
+
+
+def absences(clauses: Sequence[Clause]) -> Iterator[Reason]:
+    """A negative that no cited fact takes: `denies chest pain`, `no other problems`."""
+    for clause in clauses:
+        for piece in clause.pieces:
+            for mark in piece.of("mark"):
+                if mark.more != "negative" or any(is_own_wording(mark, piece, v) for v in piece.subjects):
+                    continue
+                if not any(v.fact.negated or v.nothing for v in piece.subjects):
+                    yield Reason("unsupported_absence", mark.text)
+                    return
+
+
+def names(view: View, clause: Clause, piece: Piece, quoted: bool) -> Iterator[Reason]:
+    """The name told must not say more, or something else, than the fact's: `pulmonary` hypertension, `family history of`."""
+    if quoted or not piece.named:
+        return
+    told = clause.words
+    missing = view.head - told
+    if missing & {"systolic", "diastolic"} and len(piece.of("number")) == 2:
+        missing = missing - {"systolic", "diastolic"}
+    shared = (told & view.name) - lexicon().plain
+    if missing and (shared or view.nothing):
+        yield Reason("qualifier_dropped", f"{view.fact.key}: {', '.join(sorted(missing)[:4])}")
+        return
+    text = " ".join(t.text for p in clause.pieces for t in p.tokens)
+    if not shared:
+        return
+    for group in lexicon().qualifiers:
+        held = group.pattern.search(view.display) or (
+            group.pattern.search(view.said) if view.section in STATEFUL and not view.fact.negated else None
+        )
+        if not held or group.pattern.search(text) or view.nothing:
+            continue
+        if view.section == "allergies" and "allergy" in group.meaning:
+            continue
+        yield Reason("qualifier_dropped", f"{view.fact.key}: {held[0]}")
+
+
+def sides(piece: Piece) -> Iterator[Reason]:
+    """Left, right, both."""
+    for token in piece.of("side"):
+        if not any(token.more in v.sides for v in piece.subjects):
+            yield Reason("laterality_mismatch", token.text)
+
+
+def relations(clause: Clause, piece: Piece) -> Iterator[Reason]:
+    """A kind of fact the cited ones are not of, and a purpose nobody recorded."""
+    words = piece.words
+    kinds = lexicon().kinds
+    sections = {v.section for v in piece.subjects}
+    allergic = bool(clause.words & _ALLERGIC)
+    for token in piece.tokens:
+        for word in token.text.split() if token.kind in ("word", "mark") else ():
+            wanted = kinds.get(word)
+            if wanted is None or any(stem(word) in v.words for v in piece.subjects):
+                continue
+            if sections & set(wanted) or (allergic and sections == {"allergies"} and "medications" in wanted):
+                continue
+            if wanted == ("demographics",) or (
+                set(wanted) & {"labs", "vitals"} and sections & {"labs", "vitals", "reports", "assessments"}
+            ):
+                continue
+            if set(wanted) & {"reports", "notes"} and word not in ("note", "notes", "document", "documents"):
+                continue  # "reports" is a verb as well
+            yield Reason("relation_mismatch", word)
+            return
+    if sections == {"allergies"} and words & {"take", "taking", "prescribed", "prescription", "receives", "receiving"}:
+        yield Reason("relation_mismatch", "an allergy told as a medication")
+    if words & _INPATIENT and not any(v.words & _INPATIENT_WORDS for v in piece.subjects):
+        yield Reason("relation_mismatch", "told as an admission")
+    yield from _purpose(piece)
+
+
+def _purpose(piece: Piece) -> Iterator[Reason]:
+    """`metformin for type 2 diabetes`: only where the drug's, visit's or procedure's own line says so."""
+    for at, token in enumerate(piece.tokens):
+        if token.kind != "word" or token.text not in _INDICATION:
+            continue
+        before = {stem(t.text) for t in piece.tokens[:at]}
+        after = {stem(t.text) for t in piece.tokens[at + 1 :] if t.kind in ("word", "side")}
+        for view in piece.subjects:
+            content = after & frozenset().union(*(v.name for v in piece.subjects)) - lexicon().plain
+            if view.name & before and not view.name & content and content - view.words:
+                yield Reason("relation_mismatch", f"for {' '.join(sorted(content - view.words))}")
+                return
+
+
+def kind_of(kind: str, cited: Sequence[View]) -> Iterator[Reason]:
+    """The heading a statement asks for must be one of its facts'."""
+    wanted = _KIND_SECTIONS.get(kind)
+    if wanted and not any(v.section in wanted for v in cited):
+        yield Reason("relation_mismatch", f"kind {kind}")
+
+
+def identity(clauses: Sequence[Clause], people: Sequence[View]) -> Iterator[Reason]:
+    """The patient's sex, in words and pronouns."""
+    known = lexicon()
+    sexes = {w for v in people for w in v.words & {"male", "female"}}
+    for clause in clauses:
+        for token in clause.of("word"):
+            told = "male" if token.text in known.male else "female" if token.text in known.female else ""
+            if told and told not in sexes:
+                yield Reason("identity_mismatch", token.text)
+                return
+
+
+def terms(piece: Piece, cited: Sequence[View], allowed: frozenset[str]) -> Iterator[Reason]:
+    """Every word is plain language or a subject's own; anything else is named for what it is."""
+    known = lexicon()
+    own = frozenset().union(*(v.words for v in piece.subjects)) | allowed
+    for token in piece.of("word"):
+        if token.more.startswith("comparator") or token.more in known.plain or token.more in own:
+            continue
+        if any(token.more in v.narrative_words for v in cited):
+            yield Reason("narrative_claim", token.text)
+        else:
+            yield Reason(_term_code(token.more), token.text)
+        return
+    for token in piece.of("mark", "trend", "range"):
+        if token.text in _CERTAIN and token.more not in own:
+            yield Reason("unsupported_term", token.text)
+
+
+def _term_code(word: str) -> ReasonCode:
+    known = lexicon()
+    if word in known.drugs:
+        return "unsupported_drug"
+    return "unsupported_condition" if word in known.conditions else "unsupported_term"

@@ -1,0 +1,213 @@
+"""The verifier: between what a model says and anyone who reads.
+
+A statement is shown only if every rule lets it pass; the reasons of all others are returned with them. Pure; the work is
+linear in the text of the statements and of the facts they cite.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from context_builder.document import ContextDocument, ShownStatement, Statement, WithheldStatement
+from context_builder.summary import summarize
+from context_builder.verify import claims, series
+from context_builder.verify.amounts import amounts, pressure_pairs
+from context_builder.verify.bind import Clause, bind
+from context_builder.verify.reasons import Reason, ReasonCode
+from context_builder.verify.scan import QUOTE, scan
+from context_builder.verify.shape import MOST_CITES, shape
+from context_builder.verify.silence import Silence
+from context_builder.verify.views import View, stems, views
+from context_builder.verify.words import canonical, lexicon
+
+MOST_STATEMENTS = 200
+"""Of one answer; what comes after is withheld unread."""
+
+_KEY = re.compile(r"(?<!\w)[a-z]\d{1,5}(?!\w)")
+_FATAL = ("too_long", "too_many", "no_citation", "unknown_citation")
+
+
+class Verification(NamedTuple):
+    """What may be shown, and what may not with its reasons, each in the order in which it was said."""
+
+    shown: tuple[ShownStatement, ...]
+    withheld: tuple[WithheldStatement, ...]
+
+    def by_code(self) -> dict[str, int]:
+        """How often each reason was given."""
+        counts: dict[str, int] = {}
+        for statement in self.withheld:
+            for reason in statement.reasons:
+                code = reason.partition(":")[0]
+                counts[code] = counts.get(code, 0) + 1
+        return dict(sorted(counts.items()))
+
+
+def verify(statements: Sequence[Statement], doc: ContextDocument) -> Verification:
+    """Compare each statement with the facts of `doc` that it cites."""
+    reader = Reader(doc)
+    shown: list[ShownStatement] = []
+    withheld: list[WithheldStatement] = []
+    for index, statement in enumerate(statements):
+        reasons = (
+            [Reason("too_many", f"more than {MOST_STATEMENTS}")]
+            if index >= MOST_STATEMENTS
+            else reader.reasons(statement)
+        )
+        if reasons:
+            withheld.append(WithheldStatement(statement=statement, reasons=tuple(map(str, reasons))))
+        else:
+            cites = tuple(dict.fromkeys(statement.cites))
+            shown.append(ShownStatement(text=statement.text.strip(), cites=cites, kind=statement.kind, source="model"))
+    return Verification(tuple(shown), tuple(withheld))
+
+
+class Reader:
+    """A document, prepared for the statements about it."""
+
+    def __init__(self, doc: ContextDocument) -> None:
+        self.doc = doc
+        self.views = views(doc)
+        self.keys = {f.key for f in doc.facts}
+        self.people = [self.views[f.key] for f in doc.facts if f.section == "demographics"]
+        self.complete = _complete(doc)
+        own = summarize(doc).statements
+        self.silence = Silence(doc, frozenset(canonical(s.text) for s in own if not s.cites))
+        self.conflicts = [(canonical(c.text), frozenset(c.keys)) for c in doc.conflicts]
+
+    def reasons(self, statement: Statement) -> list[Reason]:
+        """Why the statement is not shown, each reason once; empty when it is."""
+        found = list(dict.fromkeys(shape(statement.text)))
+        if any(r.code in _FATAL for r in found):
+            return found
+        if not statement.cites:
+            if statement.kind != "coverage":
+                return [*found, Reason("no_citation")]
+            return [*found, *self.silence.check(statement.text)]
+        unknown = [c for c in statement.cites if c not in self.keys]
+        if unknown:
+            return [*found, Reason("unknown_citation", ", ".join(u[:12] for u in unknown[:5]))]
+        if len(set(statement.cites)) > MOST_CITES:
+            return [*found, Reason("too_many", f"more than {MOST_CITES} citations")]
+        cited = [self.views[key] for key in dict.fromkeys(statement.cites)]
+        return list(dict.fromkeys([*found, *self._said(statement, cited)]))
+
+    def _said(self, statement: Statement, cited: list[View]) -> Iterator[Reason]:
+        text, reported = _reported(statement.text, cited)
+        text, conflict = self._without_conflicts(canonical(text), cited)
+        text, quoted = _quotes(text, cited)
+        quoted |= reported
+        clauses = bind(scan(text, self.views_units), cited)
+        conflict = conflict or self._disagreement(clauses, cited)
+        subjects = list({v.fact.key: v for c in clauses for v in c.subjects}.values())
+        if not subjects and not conflict:
+            quotes = frozenset().union(*(v.narrative_words for v in cited)) - lexicon().plain
+            code: ReasonCode = "narrative_claim" if quotes & set(stems(text)) else "citation_unrelated"
+            yield Reason(code, ", ".join(v.fact.key for v in cited[:5]))
+            return
+        yield from claims.kind_of(statement.kind, cited)
+        for view in subjects:
+            yield from claims.states(view, clauses, view.fact.key in quoted, conflict)
+        if not conflict:
+            yield from claims.absences(clauses)
+        yield from claims.identity(clauses, self.people)
+        yield from _persons(statement.text, text, cited, self.people)
+        allowed = frozenset().union(*(v.name for v in self.people)) if self.people else frozenset()
+        for clause in clauses:
+            yield from self._clause(clause, cited, quoted, allowed)
+
+    def _clause(
+        self, clause: Clause, cited: Sequence[View], quoted: Iterable[str], allowed: frozenset[str]
+    ) -> Iterator[Reason]:
+        facts = self.doc.facts
+        for piece in clause.pieces:
+            yield from claims.terms(piece, cited, allowed)
+            for view in piece.subjects:
+                yield from claims.names(view, clause, piece, view.fact.key in quoted)
+            yield from claims.sides(piece)
+            yield from claims.relations(clause, piece)
+            yield from amounts(piece, clause, self.doc.as_of)
+            yield from pressure_pairs(piece)
+            yield from series.ranges(piece)
+        yield from series.trend(clause, facts)
+        yield from series.order(clause, facts, self.complete)
+        yield from series.counts(clause, facts, self.complete)
+
+    @property
+    def views_units(self) -> re.Pattern[str]:
+        """The unit spellings of this document."""
+        return self.views.units
+
+    def _without_conflicts(self, text: str, cited: Sequence[View]) -> tuple[str, bool]:
+        """A conflict of the document, told in its own words and citing both its sides, is as the document says."""
+        keys = {v.fact.key for v in cited}
+        for told, sides in self.conflicts:
+            if sides <= keys and told in text:
+                return text.replace(told, " ", 1), True
+        return text, False
+
+    def _disagreement(self, clauses: Sequence[Clause], cited: Sequence[View]) -> bool:
+        """A statement that says sources disagree may tell both sides, where the document lists that conflict."""
+        keys = {v.fact.key for v in cited}
+        return claims.disagreement(clauses) and any(sides <= keys for _, sides in self.conflicts)
+
+
+_PASSAGE = re.compile('[\u201c"](.{1,2000})[\u201d"]')
+
+
+def _reported(text: str, cited: Sequence[View]) -> tuple[str, frozenset[str]]:
+    """`text` without a passage of a report's own that it repeats word by word, in quotation marks, after the report's name.
+
+    What a report says is shown as its words. What a note says is not: anybody may have written into it.
+    """
+    match = _PASSAGE.search(text)
+    if match is None:
+        return text, frozenset()
+    passage = canonical(match[1]).strip("\u2026. ")
+    rest = f"{text[: match.start()]} {text[match.end() :]}"
+    told = frozenset(stems(canonical(text[: match.start()])))
+    for view in cited:
+        if view.section == "reports" and view.narrative and view.name <= told and passage in view.passage:
+            return rest, frozenset([view.fact.key])
+    return text, frozenset()
+
+
+def _quotes(text: str, cited: Sequence[View]) -> tuple[str, frozenset[str]]:
+    """`text` with each cited fact's whole line, where it is repeated word by word, replaced by one token."""
+    quoted = set()
+    for index, view in sorted(enumerate(cited), key=lambda p: -len(p[1].quote)):
+        if view.quote and view.quote in text:
+            at = text.index(view.quote)
+            end = at + len(view.quote)
+            if text[at - 1 : at].isalnum() or text[end : end + 1].isalnum():
+                continue
+            text = f"{text[:at]} {QUOTE}{chr(0xE100 + index)} {text[end:]}"
+            quoted.add(view.fact.key)
+    return text, frozenset(quoted)
+
+
+def _persons(original: str, text: str, cited: Sequence[View], people: Sequence[View]) -> Iterator[Reason]:
+    """People who are not the patient: relatives, and names after a title that no cited fact has."""
+    known = lexicon()
+    words = frozenset().union(*(v.words for v in cited))
+    for match in known.others.pattern.finditer(text):
+        if not set(stems(match[0])) <= words:
+            yield Reason("other_person", match[0])
+            return
+    named = words | frozenset().union(*(v.words for v in people)) if people else words
+    found = re.findall(r"[^\W\d_][\w'-]*", original)
+    for before, word in itertools.pairwise(found):
+        stranger = word[:1].isupper() and not set(stems(canonical(word))) <= named | known.plain
+        if stranger and (before.lower() in known.titles or before.lower() == "patient"):
+            yield Reason("other_person", f"{before} {word}")
+            return
+
+
+def _complete(doc: ContextDocument) -> frozenset[str]:
+    """Sections whose every site answered in full and of which no entry was left out, so that a first or a total can be told."""
+    left_out = {o.section for o in doc.omitted if o.reason not in ("duplicate", "entered_in_error")}
+    partial = {line.section for line in doc.coverage if line.state not in ("present", "none_asserted", "empty")}
+    return frozenset(f.section for f in doc.facts) - left_out - partial
