@@ -80,6 +80,7 @@ class Body:
     ntprobnp: float = 70.0
     fluid: float = 0.0
     inr: float = 1.0
+    potassium_excess: float = 0.0
 
     def __post_init__(self) -> None:
         self.systolic, self.a1c, self.ldl = self.base_systolic, self.base_a1c, self.base_ldl

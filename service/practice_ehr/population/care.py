@@ -16,6 +16,14 @@ from service.practice_ehr.population.people import Persona
 from service.practice_ehr.population.prescriptions import Course
 from service.practice_ehr.population.record import Record
 
+FAMILY_HISTORIES = (
+    "Father with coronary disease at 71; no family history of colon or breast cancer.",
+    "Mother with type 2 diabetes. Father with hypertension. No family history of early heart disease.",
+    "Paternal grandfather with colon cancer at 74. Mother with hypothyroidism.",
+    "Adopted; family history unknown.",
+    "Brother with asthma. Parents without chronic disease.",
+)
+
 
 @dataclass
 class Visit:
@@ -51,7 +59,7 @@ class Care:
         self.avoid: set[str] = set()
         self.last_done: dict[str, date] = {}
         self.pack_years = 0
-        self.family_history = "Father with coronary disease at 71; no family history of colon or breast cancer."
+        self.family_history = self.pick(*FAMILY_HISTORIES)
 
     def pick(self, *choices: str) -> str:
         """One of these, by the person's own random numbers."""

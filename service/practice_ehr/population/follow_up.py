@@ -49,6 +49,9 @@ COMPLAINTS = {
 # The body has the disease; the list of problems has its stages, which protocols.kidney writes.
 SILENT = frozenset({"chronic_kidney_disease"})
 
+UNNOTICED = 0.75
+"""Years a disease is there before anybody finds it: laboratory values have moved by then."""
+
 Event = Callable[["Care"], None]
 
 
@@ -83,7 +86,8 @@ def follow(
 def _half_year(care: Care, hospital: str, when: float, count: int) -> None:
     yearly = count % 2 == 0
     known = {key for where, key in care.problems if where == hospital}
-    found = [k for k in care.body.onsets if k not in known | SILENT and care.body.onsets[k] <= care.ago(when)]
+    since = care.ago(when + UNNOTICED)
+    found = [k for k in care.body.onsets if k not in known | SILENT and care.body.onsets[k] <= since]
     chronic = [k for k in care.body.onsets if care.body.onsets[k] <= care.ago(when)]
     if not (yearly or chronic):
         return

@@ -45,7 +45,7 @@ def _potassium(body: Body) -> float:
     level += 0.2 if any(d in body.drugs for d in RENIN) else 0.0
     level += 0.3 if "spironolactone_25" in body.drugs else 0.0
     level -= 0.25 if body.drugs & {"furosemide_20", "furosemide_40", "hydrochlorothiazide_25"} else 0.0
-    return min(6.4, level)
+    return min(6.4, level + body.potassium_excess)
 
 
 def _hemoglobin(body: Body) -> float:

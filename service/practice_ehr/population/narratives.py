@@ -71,7 +71,11 @@ def results(visit: Visit) -> str:
         "uacr": "Urine albumin/creatinine", "ntprobnp": "NT-proBNP", "hemoglobin": "Hemoglobin", "inr": "INR", "glucose": "Glucose",
         "troponin": "Troponin I", "ferritin": "Ferritin", "psa": "PSA",
     }  # fmt: skip
-    shown = [f"{name} {visit.labs[key]:g} {measure(key).unit}" for key, name in short.items() if key in visit.labs]
+    shown = [
+        f"{name} {visit.labs[key]:g} {measure(key).unit if key != 'inr' else ''}".strip()
+        for key, name in short.items()
+        if key in visit.labs
+    ]
     return ", ".join(shown) + "."
 
 

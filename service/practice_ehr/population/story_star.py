@@ -6,6 +6,7 @@ import random
 from datetime import date, timedelta
 
 from service.practice_ehr.population import clinical, documents, narratives, observations, prevention
+from service.practice_ehr.population.body import ckd_epi_2021
 from service.practice_ehr.population.care import Care, Visit
 from service.practice_ehr.population.elements import at
 from service.practice_ehr.population.people import COMMUNITY, FAMILY, SPECIALISTS, Persona
@@ -34,7 +35,7 @@ def star(rng: random.Random, today: date) -> Care:
     care.family_history = "Mother with breast cancer at 68. Father died of myocardial infarction at 64. No family history of colon cancer."
     care.body.onsets |= {
         "hypertension": care.ago(11),
-        "diabetes": care.ago(10.4),
+        "diabetes": care.ago(10.9),
         "chronic_kidney_disease": care.ago(10),
     }
     _family_doctor(care)
@@ -173,8 +174,8 @@ def _admission(care: Care) -> None:
     care.body.advance(day)
     care.body.onsets["heart_failure"] = day - timedelta(days=40)
     care.body.ejection_fraction, care.body.fluid = 38.0, 6.0
-    healthy, care.body.gfr = care.body.gfr, care.body.gfr - 13
-    care.body.ntprobnp = 4200.0
+    healthy, care.body.gfr = care.body.gfr, ckd_epi_2021(2.05, care.body.age, female=True)
+    care.body.ntprobnp, care.body.potassium_excess = 1400.0, 1.3
     stay = care.visit(COMMUNITY, day, "inpatient", "heart_failure", ("cmp", "cbc", "ntprobnp", "troponin", "inr"), hour=18,
                       minutes=4 * 1440 + 900, disposition=HOME, decide=False, bmi=False)  # fmt: skip
     if stay is None:
@@ -194,14 +195,17 @@ def _admission(care: Care) -> None:
     documents.narrative_report(record, "echo", echo, moment + timedelta(days=1), visit=stay.encounter, doctor=2)
     _labs_in_hospital(care, stay)
     _discharge(care, stay)
-    care.body.gfr, care.body.fluid = healthy - 4, 0.0
+    care.body.gfr, care.body.fluid, care.body.potassium_excess = healthy - 4, 0.0, 0.0
 
 
 def _labs_in_hospital(care: Care, stay: Visit) -> None:
-    for day, potassium, creatinine in ((0, 5.9, 2.05), (1, 5.5, 1.98), (2, 5.0, 1.79), (3, 4.7, 1.63)):
-        moment = at(stay.moment.date() + timedelta(days=day), 23 if day == 0 else 6)
-        observations.lab(stay.record, "potassium", potassium, moment, stay.encounter)
-        observations.lab(stay.record, "creatinine", creatinine, moment, stay.encounter)
+    """Potassium and creatinine fall from day to day."""
+    for day, share in ((1, 0.7), (2, 0.35), (3, 0.15)):
+        moment = at(stay.moment.date() + timedelta(days=day), 6)
+        potassium = 4.5 + (stay.labs["potassium"] - 4.5) * share
+        creatinine = 1.5 + (stay.labs["creatinine"] - 1.5) * share
+        observations.lab(stay.record, "potassium", round(potassium, 1), moment, stay.encounter)
+        observations.lab(stay.record, "creatinine", round(creatinine, 2), moment, stay.encounter)
 
 
 def _discharge(care: Care, stay: Visit) -> None:
@@ -227,7 +231,7 @@ def _discharge(care: Care, stay: Visit) -> None:
             "Presented with two weeks of dyspnea, orthopnea and weight gain.",
             "CT was negative for pulmonary embolism and showed a 7 mm right upper lobe nodule.",
             "Diuresed with intravenous furosemide, net negative 6 liters.",
-            "Hyperkalemia (5.9 mmol/L) and acute kidney injury resolved after lisinopril was stopped.",
+            f"Hyperkalemia ({stay.labs['potassium']:g} mmol/L) and acute kidney injury resolved after lisinopril was stopped.",
             "No evidence of acute coronary syndrome. Pneumonia was ruled out.",
         ],
         medications=[
@@ -240,7 +244,7 @@ def _discharge(care: Care, stay: Visit) -> None:
 
 
 def _afterwards(care: Care) -> None:
-    check = care.visit(CARDIOLOGY, care.ago(1.85), "follow_up", "heart_failure", ("bmp", "ntprobnp"), decide=False,
+    check = care.visit(CARDIOLOGY, care.ago(1.84), "follow_up", "heart_failure", ("bmp", "ntprobnp"), decide=False,
                        history=["Recently in hospital for heart failure; no discharge papers available."])  # fmt: skip
     if check is not None:
         care.problem(CARDIOLOGY, "heart_failure", check.moment.date(), onset=care.body.onsets["heart_failure"])
