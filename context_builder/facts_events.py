@@ -52,8 +52,7 @@ def _observation(candidate: Candidate, level: Level, how: Wording) -> Printed:
     when = day(entry.date, how.calendar)
     if _is_free_text(entry) and len(value) > CELL_CHARS:
         lead = join(name, note, when)
-        line = f"{lead}: {how.fenced(value)}"
-        return Printed(name, line, value, value, "", join(mark, note, when), status, negated)
+        return Printed(name, f"{lead}: {how.fenced(value)}", value, "", "", lead, status, negated)
     said = join(" ".join(p for p in (value, unit, mark) if p), note)
     head = f"{'NOT present: ' if negated else ''}{name}: {said}"
     line = join(head, when)
@@ -127,7 +126,7 @@ def _report(candidate: Candidate, level: Level, how: Wording) -> Printed:
     name = display_of(entry.concept, level) or "Report"
     when = day(entry.date, how.calendar)
     body = narrative_of(entry) if candidate.quoted else ""
-    quoted = with_excerpt(name, join(name, note, codes, when), body, join(note, codes), status, negated, level, how)
+    quoted = with_excerpt(name, join(name, note, codes, when), body, status, negated, level, how)
     return quoted or plain(name, note, codes, when=when, status=status, negated=negated)
 
 
@@ -144,13 +143,13 @@ def _note(candidate: Candidate, level: Level, how: Wording) -> Printed:
     status, negated = status_of(entry, how.calendar)
     name = display_of(entry.concept, level) or clean(entry.description, DISPLAY_CHARS[level]) or "Document"
     authors = ", ".join(a.name for a in entry.authors if a.name)
-    odd = clean(entry.doc_status, 20) if entry.doc_status not in ("final", "") else ""
+    odd = ", ".join(clean(s, 20) for s in (entry.status, entry.doc_status) if s not in ("current", "final", ""))
     body = narrative_of(entry)
     unread = "" if body else "text not readable here"
     author = clean(authors, 60) if level == 0 else ""
     when = day(entry.date, how.calendar)
-    lead, detail = join(name, odd, author, when), join(odd, author)
-    quoted = with_excerpt(name, lead, body if candidate.quoted else "", detail, status, negated, level, how)
+    lead = join(name, odd, author, when)
+    quoted = with_excerpt(name, lead, body if candidate.quoted else "", status, negated, level, how)
     return quoted or plain(name, odd, unread, author, when=when, status=status, negated=negated)
 
 
@@ -201,7 +200,7 @@ def _care_plan(candidate: Candidate, level: Level, how: Wording) -> Printed:
     when = since(entry.start, ended(entry), level, how.calendar, over=status == "historical")
     words = entry.narrative or (entry.description if name != clean(entry.description, DISPLAY_CHARS[level]) else "")
     if words and not steps and candidate.quoted:
-        quoted = with_excerpt(name, join(name, state, when), words, state, status, negated, level, how)
+        quoted = with_excerpt(name, join(name, state, when), words, status, negated, level, how)
         if quoted:
             return quoted
     return plain(

@@ -144,14 +144,14 @@ def plain(
 
 
 def with_excerpt(
-    name: str, lead: str, body: str, detail: str, status: str, negated: bool, level: Level, how: Wording
+    name: str, lead: str, body: str, status: str, negated: bool, level: Level, how: Wording
 ) -> Printed | None:
-    """A title line and, fenced as data, the passage of `body` that fits the level; None when there is no passage."""
+    """A title line (the fact's detail) and, fenced as data, the passage of `body` that fits the level; None when there is no passage."""
     passage = excerpt(body, how.excerpt_chars[level], how.terms)
     if not passage:
         return None
     line = f"{lead}: {how.fenced(passage)}"
-    return Printed(name, line, passage, "", "", join(lead, detail), status, negated)
+    return Printed(name, line, passage, "", "", lead, status, negated)
 
 
 def excerpt(body: str, limit: int, terms: tuple[str, ...] = ()) -> str:

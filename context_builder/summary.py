@@ -1,115 +1,319 @@
-"""The summary that needs no model: sentences printed from the facts of a context, each with its citations.
+"""The summary that needs no model: sentences made of the facts of a context, each with its citations.
 
-Complete by construction: every must-include fact is mentioned. Absence is worded as the coverage words it; only an
-explicit statement of a source ("no known allergies") is a negative.
+Complete by construction: every must-include fact is mentioned, every conflict cites both its sides. Absence is worded as
+the coverage words it; only an explicit statement of a source ("no known allergies") is a negative. Each sentence is made
+of the printed words, numbers and dates of the facts it cites, so that the verifier (context_builder/verify) accepts it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from context_builder.document import ContextDocument, CoverageLine, Fact, ShownStatement, Summary
+from context_builder.policies_schema import load_analytes
 from models.record.chart import Chart
 
-_TITLES: tuple[tuple[str, str, str], ...] = (
-    # section, heading, kind of statement
-    ("demographics", "Patient", "identity"),
-    ("allergies", "Allergies", "allergy"),
-    ("problems", "Problems", "problem"),
-    ("medications", "Medications", "medication"),
-    ("vitals", "Vital signs", "result"),
-    ("labs", "Results", "result"),
-    ("reports", "Reports", "event"),
-    ("encounters", "Recent contacts", "event"),
-    ("procedures", "Procedures", "event"),
-    ("immunizations", "Immunizations", "event"),
-    ("social_history", "Social history", "finding"),
-    ("assessments", "Assessments", "finding"),
-    ("care_plans", "Care plans", "finding"),
-)
-_MOST = {"vitals": 8, "labs": 12, "reports": 4, "encounters": 4, "procedures": 4, "immunizations": 4, "notes": 0}
-"""Statements of a section besides the must-include ones, which are always made."""
+_MOST_CHARACTERS = 480
+"""Of one sentence that lists several facts; a longer list becomes several sentences."""
+_MOST_EARLIER = 3
+_MOST_PASSAGE = 260
+_EXTRA = {
+    "past_problems": 10,
+    "past_medications": 6,
+    "vitals": 1000,
+    "labs": 1000,
+    "reports": 4,
+    "encounters": 6,
+    "procedures": 6,
+    "immunizations": 8,
+    "social_history": 4,
+    "assessments": 4,
+    "care_plans": 4,
+    "notes": 6,
+}
+"""Facts of a block besides the must-include ones, which are always mentioned; results are chosen further down."""
+_OTHER_RESULTS = 12
+_KINDS = {"reports": "event", "encounters": "event", "procedures": "event", "immunizations": "event", "notes": "event"}
+_MARKS = {"H": "high", "L": "low", "A": "abnormal", "abnormal": "abnormal"}
 _COVERAGE_WORDS = {
-    "empty": "asked, and answered with nothing",
+    "empty": "asked, nothing returned",
     "not_supported": "not offered by the site",
-    "not_authorized": "access was not permitted",
-    "failed": "could not be read",
+    "not_authorized": "access refused",
+    "failed": "query failed",
     "not_queried": "not asked",
-    "stale": "out of date",
+    "stale": "may be out of date",
     "truncated": "incomplete, more exists",
     "filtered": "left out by policy",
 }
+_SAFETY = ("allergies", "problems", "medications")
+"""Sections whose silence stands where a reader looks for them."""
+
+
+@dataclass
+class _Page:
+    """The summary as it is written."""
+
+    statements: list[ShownStatement] = field(default_factory=list)
+    lines: list[str] = field(default_factory=lambda: ["# Summary"])
+
+    def block(self, title: str, said: Iterable[ShownStatement]) -> None:
+        """A heading and its sentences; nothing when there is none."""
+        made = list(said)
+        if made:
+            self.statements += made
+            self.lines += [f"## {title}", *(f"- {s.text}{''.join(f' [{key}]' for key in s.cites)}" for s in made)]
 
 
 def summarize(doc: ContextDocument, *, chart: Chart | None = None) -> Summary:
-    """The deterministic summary of `doc`. `chart` is accepted for the callers that have it; the facts suffice."""
-    groups = _grouped(doc.facts)
-    statements: list[ShownStatement] = []
-    lines = ["# Summary"]
-    for section, title, kind in _TITLES:
-        made = [_statement(f, kind) for f in groups.get(section, ())]
-        if made:
-            statements += made
-            lines += [f"## {title}", *(_line(s) for s in made)]
-    conflicts = [
-        ShownStatement(text=_sentence(c.text), cites=c.keys, kind="conflict", source="record") for c in doc.conflicts
-    ]
-    if conflicts:
-        statements += conflicts
-        lines += ["## Sources disagree", *(_line(s) for s in conflicts)]
-    gaps = [ShownStatement(text=t, cites=(), kind="coverage", source="record") for t in _coverage(doc.coverage)]
-    if gaps:
-        statements += gaps
-        lines += ["## What is not known", *(_line(s) for s in gaps)]
-    left_out = _left_out(doc)
-    if left_out:
-        statements.append(ShownStatement(text=left_out, cites=(), kind="coverage", source="record"))
-        lines += ["", left_out]
+    """The deterministic summary of `doc`. `chart` is accepted for callers that have it; the facts suffice."""
+    blocks = _blocks(doc.facts)
+    silent = {section: _silence(doc.coverage, section) for section in _SAFETY if not _holds(doc.facts, section)}
+    page = _Page()
+    page.block("Patient", (_say(_line(f), [f], "identity") for f in blocks.get("demographics", ())))
+    page.block("Allergies", [*_each(blocks, "allergies", "allergy"), *_unknown(silent, "allergies")])
+    page.block("Active problems", [*_each(blocks, "problems", "problem"), *_unknown(silent, "problems")])
+    current = blocks.get("medications", [])
+    sure = [f for f in current if f.status != "uncertain"]
+    page.block(
+        "Current medications", [*(_say(_line(f), [f], "medication") for f in sure), *_unknown(silent, "medications")]
+    )
+    page.block("May not be current", (_say(_line(f), [f], "medication") for f in current if f not in sure))
+    page.block("Sources disagree", (_conflict(c.text, c.keys) for c in doc.conflicts))
+    page.block("Latest vital signs", _by_day(blocks.get("vitals", ())))
+    page.block("Results", _results(blocks.get("labs", ())))
+    page.block("Reports", _reports(blocks.get("reports", ())))
+    page.block("Contacts", _repeats(blocks.get("encounters", ()), "event"))
+    for title, block in (
+        ("Past or unconfirmed problems", "past_problems"),
+        ("Past medications", "past_medications"),
+    ):
+        page.block(title, _each(blocks, block, block.removeprefix("past_").removesuffix("s")))
+    for title, block in (
+        ("Procedures", "procedures"),
+        ("Vaccinations", "immunizations"),
+        ("Social history", "social_history"),
+        ("Assessments", "assessments"),
+        ("Care plans", "care_plans"),
+        ("Documents", "notes"),
+    ):
+        page.block(title, _repeats(blocks.get(block, ()), _KINDS.get(block, "finding")))
+    page.block("What is not known", (_uncited(t) for t in _coverage(doc.coverage)))
+    page.block("Completeness", (_uncited(t) for t in (_completeness(doc),)))
     return Summary(
         context_id=doc.context_id,
         state="record_only",
         reason="no model was asked: printed from the record",
-        statements=tuple(statements),
-        text="\n".join(lines),
+        statements=tuple(page.statements),
+        text="\n".join(page.lines),
     )
 
 
-def _grouped(facts: Sequence[Fact]) -> dict[str, list[Fact]]:
-    """The facts a summary mentions, by section: all must-includes, and the first few of the rest."""
-    groups: dict[str, list[Fact]] = {}
+def _blocks(facts: Sequence[Fact]) -> dict[str, list[Fact]]:
+    """The facts a summary mentions, in the order of the document: all must-includes, and the first few of the rest."""
+    blocks: dict[str, list[Fact]] = {}
     extra: dict[str, int] = {}
     for fact in facts:
+        block = fact.section
+        if block in ("problems", "medications") and not fact.must_include:
+            block = f"past_{block}"
+        elif block in ("problems", "medications") and fact.status == "historical":
+            block = f"past_{block}"  # one side of a conflict
         if not fact.must_include:
-            if extra.get(fact.section, 0) >= _MOST.get(fact.section, 6):
+            if extra.get(block, 0) >= _EXTRA.get(block, 0) or _says_nothing(fact):
                 continue
-            extra[fact.section] = extra.get(fact.section, 0) + 1
-        groups.setdefault(fact.section, []).append(fact)
-    return groups
+            extra[block] = extra.get(block, 0) + 1
+        blocks.setdefault(block, []).append(fact)
+    return blocks
 
 
-def _statement(fact: Fact, kind: str) -> ShownStatement:
-    text = fact.text
-    if fact.section in ("labs", "vitals") and fact.display and not text.startswith(fact.display):
-        parts = [
-            fact.display,
-            fact.value or text,
-            fact.unit if fact.value else "",
-            f"on {fact.date[:10]}" if fact.date else "",
-        ]
-        text = " ".join(p for p in parts if p)
-    sites = sorted({o.site for o in fact.origin})
-    where = f" ({', '.join(sites)})" if sites and not any(s in text for s in sites) else ""
-    return ShownStatement(text=_sentence(f"{text}{where}"), cites=(fact.key,), kind=kind, source="record")
+def _holds(facts: Sequence[Fact], section: str) -> bool:
+    """Whether a fact of the section is shown that is not over."""
+    return any(f.section == section and f.status != "historical" for f in facts)
+
+
+def _says_nothing(fact: Fact) -> bool:
+    return fact.value.startswith("no value")
+
+
+def _say(text: str, facts: Sequence[Fact], kind: str) -> ShownStatement:
+    return ShownStatement(text=_sentence(text), cites=tuple(f.key for f in facts), kind=kind, source="record")
+
+
+def _conflict(text: str, keys: Sequence[str]) -> ShownStatement:
+    return ShownStatement(text=_sentence(text), cites=tuple(keys), kind="conflict", source="record")
+
+
+def _uncited(text: str) -> ShownStatement:
+    return ShownStatement(text=_sentence(text), cites=(), kind="coverage", source="record")
 
 
 def _sentence(text: str) -> str:
     text = text.strip()
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return text if text.endswith((".", "!", "?", "…", "”")) else f"{text}."
 
 
-def _line(statement: ShownStatement) -> str:
-    cites = "".join(f" [{key}]" for key in statement.cites)
-    return f"- {statement.text}{cites}"
+def _line(fact: Fact) -> str:
+    """The whole line of a fact, also where the document prints only its date or value."""
+    if fact.text.startswith(fact.display):
+        return fact.text
+    if fact.value:
+        return f"{fact.display}: {_value(fact)}" + (f"; {fact.date[:10]}" if fact.date else "")
+    return fact.detail if fact.detail.startswith(fact.display) else "; ".join((fact.display, fact.detail)).strip("; ")
+
+
+def _value(fact: Fact) -> str:
+    """Value, unit and mark of a measurement: `8.3 % (high)`."""
+    mark = fact.detail.partition("; ")[0]
+    mark = "" if mark.startswith("reference") else mark
+    said = " ".join(p for p in (fact.value, fact.unit) if p)
+    return f"{said} ({_MARKS.get(mark, mark)})" if mark else said
+
+
+def _each(blocks: dict[str, list[Fact]], block: str, kind: str) -> Iterator[ShownStatement]:
+    for fact in blocks.get(block, ()):
+        yield _say(_line(fact), [fact], kind)
+
+
+def _packed(parts: Sequence[tuple[str, list[Fact]]], kind: str) -> Iterator[ShownStatement]:
+    """Parts joined by semicolons, none longer than a reader takes in at once."""
+    text, cited = "", list[Fact]()
+    for part, facts in parts:
+        if text and len(text) + len(part) > _MOST_CHARACTERS:
+            yield _say(text, cited, kind)
+            text, cited = "", []
+        text = f"{text}; {part}" if text else part
+        cited += facts
+    if text:
+        yield _say(text, cited, kind)
+
+
+def _same(facts: Sequence[Fact]) -> Iterator[tuple[str, list[Fact]]]:
+    """Facts that differ by nothing but their date, as one line with all their dates (at most a handful)."""
+    groups: dict[str, list[Fact]] = {}
+    for fact in facts:
+        line = _line(fact)
+        when = fact.date[:10]
+        head = line.removesuffix(when).rstrip("; ") if when and line.endswith(f"; {when}") else ""
+        groups.setdefault(head or f"{fact.key} {line}", []).append(fact)
+    for head, same in groups.items():
+        if len(same) == 1:
+            yield _line(same[0]), same
+            continue
+        for begin in range(0, len(same), _MOST_EARLIER + 1):
+            some = same[begin : begin + _MOST_EARLIER + 1]
+            yield f"{head} on {_and([f.date[:10] for f in some])}", some
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(p for p in (", ".join(words[:-1]), words[-1]) if p)
+
+
+def _repeats(facts: Sequence[Fact], kind: str) -> Iterator[ShownStatement]:
+    for line, same in _same(facts):
+        yield _say(line, same, kind)
+
+
+def _by_day(facts: Sequence[Fact]) -> Iterator[ShownStatement]:
+    """Measurements of one day in one sentence, newest first; only the latest of each."""
+    seen: set[str] = set()
+    days: dict[str, list[Fact]] = {}
+    for fact in facts:
+        if fact.display not in seen or fact.must_include:
+            seen.add(fact.display)
+            days.setdefault(fact.date[:10], []).append(fact)
+    for day in sorted(days, reverse=True):
+        numbers = sorted((f for f in days[day] if _is_number(f)), key=_place)
+        if numbers:
+            told = ", ".join(f"{f.display} {_value(f)}" for f in numbers)
+            yield _say(f"{told}{f' on {day}' if day else ''}", numbers, "result")
+        for fact in days[day]:
+            if not _is_number(fact):
+                yield _say(_line(fact), [fact], "result")
+
+
+def _place(fact: Fact) -> tuple[int, str]:
+    """The order in which clinicians read measurements; unknown ones come last, by name."""
+    order = {a.name: i for i, a in enumerate(load_analytes().analyte)}
+    return order.get(fact.display.partition(" (")[0], len(order)), fact.display
+
+
+def _is_number(fact: Fact) -> bool:
+    return fact.value[:1].isdigit() or fact.value[:1] in "<>-"
+
+
+def _results(facts: Sequence[Fact]) -> Iterator[ShownStatement]:
+    """The tests that must be told, each with its earlier values, abnormal ones first; then the others in short."""
+    series: dict[tuple[str, str], list[Fact]] = {}
+    for fact in facts:
+        series.setdefault((fact.display, fact.unit), []).append(fact)
+    key = [s for s in series.values() if any(f.must_include for f in s)]
+    others = [s[0] for s in series.values() if not any(f.must_include for f in s)]
+    others = sorted(others, key=lambda f: (not _is_abnormal(f), _place(f)))[:_OTHER_RESULTS]
+    for some in sorted(key, key=lambda s: (not _is_abnormal(s[0]), _place(s[0]))):
+        yield from _course(some)
+    for fact in (f for f in others if not _is_number(f)):
+        yield _say(_line(fact), [fact], "result")
+    short = [(f"{f.display} {_value(f)}{f' on {f.date[:10]}' if f.date else ''}", [f]) for f in others if _is_number(f)]
+    yield from _packed(short, "result")
+
+
+def _course(series: Sequence[Fact]) -> Iterator[ShownStatement]:
+    """A measurement with what it was before; must-include values beyond the newest few in sentences of their own."""
+    latest, *older = series
+    if not _is_number(latest):
+        for fact in [latest, *(f for f in older if f.must_include)]:
+            yield _say(_line(fact), [fact], "result")
+        return
+    text = f"{latest.display} {_dated(latest)}"
+    reference = latest.detail.partition("reference ")[2]
+    if reference:
+        text += f", reference {reference}"
+    before = [f for f in older if _is_number(f)][:_MOST_EARLIER]
+    if before:
+        text += f"; previously {', '.join(_dated(f) for f in before)}"
+    yield _say(text, [latest, *before], "result")
+    for fact in older:
+        if fact.must_include and fact not in before:
+            yield _say(f"{fact.display} {_dated(fact)}" if _is_number(fact) else _line(fact), [fact], "result")
+
+
+def _dated(fact: Fact) -> str:
+    return f"{_value(fact)} on {fact.date[:10]}" if fact.date else _value(fact)
+
+
+def _is_abnormal(fact: Fact) -> bool:
+    mark = fact.detail.partition("; ")[0]
+    return bool(mark) and not mark.startswith(("reference", "N", "calc"))
+
+
+def _reports(facts: Sequence[Fact]) -> Iterator[ShownStatement]:
+    """Reports with what they conclude, in their own words and in quotation marks; the others by title and dates."""
+    titles = []
+    for fact in facts:
+        if fact.text.startswith(fact.display) or fact.text in fact.detail:
+            titles.append(fact)
+            continue
+        words = fact.text if len(fact.text) <= _MOST_PASSAGE else fact.text[: _MOST_PASSAGE - 1].rstrip() + "…"
+        yield _say(f"{fact.display}{f' on {fact.date[:10]}' if fact.date else ''}: “{words}”", [fact], "event")
+    yield from _repeats(titles, "event")
+
+
+def _unknown(silent: dict[str, str], section: str) -> list[ShownStatement]:
+    return [_uncited(silent[section])] if silent.get(section) else []
+
+
+def _silence(lines: Sequence[CoverageLine], section: str) -> str:
+    """What is known of a safety section that shows nothing."""
+    said: dict[str, list[str]] = {}
+    for line in lines:
+        if line.section == section:
+            words = _COVERAGE_WORDS.get(line.state, "no current entry in this context")
+            said.setdefault(words, []).append(line.site or "the record")
+    if not said:
+        return ""
+    told = "; ".join(f"{words} ({', '.join(dict.fromkeys(sites))})" for words, sites in said.items())
+    return f"{section.capitalize()} unknown: {told}"
 
 
 def _coverage(lines: Iterable[CoverageLine]) -> list[str]:
@@ -121,14 +325,17 @@ def _coverage(lines: Iterable[CoverageLine]) -> list[str]:
     found = []
     for state, words in _COVERAGE_WORDS.items():
         if state in by_state:
-            where = "; ".join(f"{', '.join(sections)} at {site}" for site, sections in sorted(by_state[state].items()))
-            found.append(_sentence(f"{words.capitalize()}: {where}"))
+            where = "; ".join(
+                f"{', '.join(dict.fromkeys(sections))}{f' at {site}' if site else ''}"
+                for site, sections in sorted(by_state[state].items())
+            )
+            found.append(f"{words.capitalize()}: {where}")
     return found
 
 
-def _left_out(doc: ContextDocument) -> str:
+def _completeness(doc: ContextDocument) -> str:
     ledger = doc.ledger
     if not ledger.omitted:
-        return ""
-    reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(ledger.by_reason.items()))
-    return f"Of {ledger.offered} entries on record {ledger.included} are in the context; {ledger.omitted} are left out ({reasons})."
+        return f"All {ledger.offered} entries on record are in this context"
+    reasons = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in sorted(ledger.by_reason.items()))
+    return f"Of {ledger.offered} entries on record {ledger.included} are in this context; left out: {reasons}"
