@@ -50,15 +50,13 @@ class Settings(BaseSettings):
 
     # Record and refresh
     raw_retention_days: int = Field(
-        default=365, gt=0, description="How long resource versions that left the chart are kept."
+        default=365, gt=0, description="How long resource versions are kept after they left the chart."
     )
     refresh_concurrency: int = Field(
-        default=4, gt=0, description="Refreshes that run side by side in this process; the others wait in the queue."
-    )
-    commit_attempts: int = Field(
-        default=5,
+        default=8,
         gt=0,
-        description="Tries to commit a section while the database is away (1, 2, 4, ... seconds apart).",
+        description="Sites read side by side in this process; at one site patients are read one after the other, so that "
+        "its own limits hold. The others wait in the queue.",
     )
 
     # The language model

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from dbos import DBOS
 
 from service.settings import Settings
 from service.store import Store
 from service.store.server import embedded_server
+from service.workflows import Runtime
 
 TEMPLATE = "chartbrief_template"
 _TEMPLATE_LOCK = 7_423_900
@@ -44,9 +44,9 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> str:
             admin.execute(f"create database {TEMPLATE}_making")
             made = _of(url, f"{TEMPLATE}_making")
             store = Store(Settings(home=shared / "template-home", database_url=made))
-            store.ping()
+            with Runtime(store):  # both schemas, and the queue
+                pass
             store.close()
-            DBOS.migrate(made, schema="dbos")
             admin.execute(f"alter database {TEMPLATE}_making rename to {TEMPLATE}")
         admin.execute("select pg_advisory_unlock(%s)", (_TEMPLATE_LOCK,))
     return url

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from models.record import SECTIONS
 from service.store.database import Database
+from service.store.words import as_json
 
 ENDED = ("done", "failed")
+ACCOUNT = ("state", "offered", "stored", "quarantined", "missing", "gone", "requests")
 
 
 class Runs:
@@ -19,49 +22,85 @@ class Runs:
 
     database: Database
 
-    def begin_run(self, tenant: str, patient_id: str, sites: list[str], sections: int = 0) -> str:
+    def begin_run(self, tenant: str, patient_id: str, sites: Sequence[str]) -> str:
         """The run of this request: a new one, or the one under way that asks for the same."""
-        request = hashlib.sha256("|".join([patient_id, *sorted(sites)]).encode()).hexdigest()
+        asked = sorted(set(sites))
+        request = hashlib.sha256("|".join([patient_id, *asked]).encode()).hexdigest()
         while True:
             with self.database.transaction(tenant) as db:
-                made = db.execute(
+                held = db.execute(
                     text(
-                        "insert into runs (tenant, run_id, patient_id, state, request, sections) "
-                        "values (:t, :r, :p, 'running', :q, :n) "
+                        "insert into runs (tenant, run_id, patient_id, state, request, sites, sections) "
+                        "values (:t, :r, :p, 'running', :q, :s, :n) "
                         "on conflict (tenant, request) where finished is null do nothing returning run_id"
                     ),
-                    {"t": tenant, "r": uuid.uuid4().hex, "p": patient_id, "q": request, "n": sections},
+                    {
+                        "t": tenant,
+                        "r": uuid.uuid4().hex,
+                        "p": patient_id,
+                        "q": request,
+                        "s": asked,
+                        "n": len(asked) * len(SECTIONS),
+                    },
                 ).scalar()
-                held = (
-                    made
-                    or db.execute(
+                if held is None:
+                    held = db.execute(
                         text("select run_id from runs where tenant = :t and request = :q and finished is null"),
                         {"t": tenant, "q": request},
                     ).scalar()
-                )
-            if held:  # else: it ended between the two statements
+            if held is not None:  # else: it ended between the two statements
                 return str(held)
 
-    def put_run(
-        self, tenant: str, run_id: str, patient_id: str, state: str, report: dict[str, Any] | None = None
-    ) -> None:
-        """Note how far a refresh is. An ended run stays as it ended."""
+    def end_site(self, tenant: str, run_id: str, site: str, report: dict[str, Any]) -> None:
+        """Note how a site of a run ended; the last one ends the run. The first report of a site counts."""
+        place = {"t": tenant, "r": run_id}
         with self.database.transaction(tenant) as db:
+            run = db.execute(
+                text("select sites, finished from runs where tenant = :t and run_id = :r for update"), place
+            ).first()
+            if run is None or run.finished is not None:
+                return
             db.execute(
                 text(
-                    "insert into runs (tenant, run_id, patient_id, state, request, report, finished) values "
-                    "(:t, :r, :p, :s, :r, cast(:b as jsonb), case when :s in ('done', 'failed') then now() end) "
-                    "on conflict (tenant, run_id) do update set state = excluded.state, finished = excluded.finished, "
-                    "report = coalesce(excluded.report, runs.report) where runs.finished is null"
+                    "insert into run_sites (tenant, run_id, site, report) values (:t, :r, :s, cast(:b as jsonb)) "
+                    "on conflict (tenant, run_id, site) do nothing"
                 ),
-                {
-                    "t": tenant,
-                    "r": run_id,
-                    "p": patient_id,
-                    "s": state,
-                    "b": msgspec.json.encode(report).decode() if report else None,
-                },
+                place | {"s": site, "b": as_json(report)},
             )
+            reports = {
+                row.site: row.report
+                for row in db.execute(
+                    text("select site, report from run_sites where tenant = :t and run_id = :r"), place
+                ).all()
+            }
+            if not set(run.sites) <= reports.keys():
+                return
+            account = db.execute(
+                text(
+                    "select coalesce(sum(offered), 0) as offered, coalesce(sum(stored), 0) as stored, "
+                    "coalesce(sum(quarantined), 0) as quarantined, coalesce(sum(missing), 0) as reported_missing "
+                    "from run_sections where tenant = :t and run_id = :r"
+                ),
+                place,
+            ).one()
+            answers = [reports[name] for name in run.sites]
+            state = "failed" if all(a["state"] == "failed" for a in answers) else "done"
+            whole = {"state": state, "sites": answers, "ledger": {k: int(v) for k, v in account._mapping.items()}}
+            _end(db, tenant, run_id, state, whole)
+
+    def end_run(self, tenant: str, run_id: str, state: str, report: dict[str, Any] | None = None) -> None:
+        """End a run (`done` or `failed`). An ended run stays as it ended."""
+        with self.database.transaction(tenant) as db:
+            _end(db, tenant, run_id, state, report)
+
+    def committed_sections(self, tenant: str, run_id: str, site: str) -> dict[str, dict[str, Any]]:
+        """Section -> its state and account, of what a run has committed at a site so far."""
+        with self.database.transaction(tenant) as db:
+            rows = db.execute(
+                text("select * from run_sections where tenant = :t and run_id = :r and site = :s order by section"),
+                {"t": tenant, "r": run_id, "s": site},
+            ).all()
+        return {r.section: {n: getattr(r, n) for n in ACCOUNT} for r in rows}
 
     def run(self, tenant: str, run_id: str) -> dict[str, Any] | None:
         """A refresh: patient, state, report, and what has been committed so far."""
@@ -75,7 +114,6 @@ class Runs:
             ).all()
         if row is None:
             return None
-        names = ("site", "section", "state", "offered", "stored", "quarantined", "missing", "gone", "requests")
         return {
             "run_id": row.run_id,
             "patient_id": row.patient_id,
@@ -84,5 +122,15 @@ class Runs:
             "started": row.started.isoformat(),
             "finished": row.finished.isoformat() if row.finished else None,
             "sections_asked": row.sections,
-            "sections": [{n: getattr(line, n) for n in names} for line in lines],
+            "sections": [{n: getattr(line, n) for n in ("site", "section", *ACCOUNT)} for line in lines],
         }
+
+
+def _end(db: Connection, tenant: str, run_id: str, state: str, report: dict[str, Any] | None) -> None:
+    db.execute(
+        text(
+            "update runs set state = :s, report = cast(:b as jsonb), finished = now() "
+            "where tenant = :t and run_id = :r and finished is null"
+        ),
+        {"t": tenant, "r": run_id, "s": state, "b": as_json(report) if report is not None else None},
+    )

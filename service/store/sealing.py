@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,7 +47,7 @@ class FileKeyProvider:
     def _make(self) -> None:
         """Written beside and linked into place: of two processes that start at once, both use the key of one."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        temporary = self._beside()
         _write(temporary, os.urandom(32).hex() + "\n")
         try:
             os.link(temporary, self._path)
@@ -54,6 +55,9 @@ class FileKeyProvider:
             pass
         finally:
             temporary.unlink()
+
+    def _beside(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
 
     def _load(self) -> None:
         try:
@@ -75,7 +79,7 @@ class FileKeyProvider:
     def rotate(self) -> None:
         """Put a new key in front; secrets sealed before still open until they are sealed again."""
         held = self._path.read_text(encoding="ascii")
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        temporary = self._beside()
         _write(temporary, os.urandom(32).hex() + "\n" + held)
         temporary.replace(self._path)
         self._load()
@@ -170,6 +174,8 @@ def _fields(sealed: bytes) -> list[bytes]:
             at += 4 + size
     except struct.error:
         raise SealError("a sealed form that is cut off") from None
+    if at != len(sealed):
+        raise SealError("a sealed form of the wrong length")
     return fields
 
 

@@ -1,8 +1,7 @@
-"""The workflows of this process.
+"""The workflows of this process: starting, following and ending them.
 
-A refresh is a DBOS workflow with one child workflow a site, so that sites run side by side and a dead one stops nobody.
-A process that is killed leaves its workflows in PostgreSQL; the next start takes them up at the first step that was not
-committed. Inputs and outputs of steps are ids, counts and states: DBOS stores them in its own tables.
+A process that is killed leaves its workflows in PostgreSQL. The next start, or another living process, takes them up:
+sections that were committed are not asked for again, the others are.
 """
 
 from __future__ import annotations
@@ -13,57 +12,23 @@ import time
 import uuid
 from typing import Any
 
+import psycopg
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
-from service.store import Store, UnknownSite
-from service.workflows.site_work import Progress, check_site, refresh_site
+from service.store import Store, StoreUnavailable, UnknownSite
+from service.store.runs import ENDED
+from service.workflows.presence import Presence
+from service.workflows.refresh import PROCESS, QUEUE, prefix, refresh_patient
+from service.workflows.site_work import Progress, check_site
 
 APPLICATION_VERSION = "1"
-"""Pinned: DBOS resumes only workflows of its own version, and its default is a hash of the code."""
+"""Raise when a workflow's steps change. Pinned: DBOS resumes only its own version, by default a hash of the code."""
 SCHEMA = "dbos"
-
-
-class _Process:
-    """What the decorated functions below work with."""
-
-    store: Store | None = None
-    progress: Progress | None = None
-
-
-@DBOS.step(name="refresh_site")
-def _site_step(tenant: str, patient_id: str, site: str) -> dict[str, Any]:
-    assert _Process.store is not None
-    return refresh_site(_Process.store, tenant, patient_id, site, _Process.progress)
-
-
-@DBOS.workflow(name="refresh_one_site")
-def _site_workflow(tenant: str, patient_id: str, site: str) -> dict[str, Any]:
-    return _site_step(tenant, patient_id, site)
-
-
-@DBOS.step(name="finish_refresh")
-def _finish(tenant: str, patient_id: str, run_id: str, report: dict[str, Any]) -> None:
-    assert _Process.store is not None
-    _Process.store.put_run(tenant, run_id, patient_id, report["state"], report)
-
-
-@DBOS.workflow(name="refresh_patient")
-def _refresh_workflow(tenant: str, patient_id: str, run_id: str, sites: list[str]) -> dict[str, Any]:
-    handles = [(site, DBOS.start_workflow(_site_workflow, tenant, patient_id, site)) for site in sites]
-    answers: list[dict[str, Any]] = []
-    for site, handle in handles:
-        try:
-            answers.append(handle.get_result())
-        except Exception as error:  # noqa: BLE001  whatever stops one site must not stop the others; it is reported
-            answers.append({"site": site, "state": "failed", "detail": type(error).__name__})
-    names = ("offered", "stored", "quarantined", "reported_missing")
-    report = {
-        "state": "failed" if all(a["state"] == "failed" for a in answers) else "done",
-        "sites": answers,
-        "ledger": {n: sum(a.get("ledger", {}).get(n, 0) for a in answers) for n in names},
-    }
-    _finish(tenant, patient_id, run_id, report)
-    return report
+QUEUE_LOOKS = 0.2
+"""Seconds between looks into the queue."""
+STOP_SECONDS = 5.0
+"""How long `close` waits for work under way to stop by itself."""
+_UNDER_WAY = ["ENQUEUED", "PENDING", "DELAYED"]
 
 
 class Runtime:
@@ -72,39 +37,70 @@ class Runtime:
     _one = threading.Lock()
 
     def __init__(self, store: Store, progress: Progress | None = None) -> None:
-        """`progress(site, section, state)` is called from worker threads as sections end."""
+        """`progress(site, section, state)` is called from worker threads as sections are committed."""
         self._store, self._progress = store, progress
+        self._presence: Presence | None = None
         self._launched = False
 
     def launch(self) -> Runtime:
-        """Start DBOS; workflows that an earlier process left unfinished go on."""
+        """Start DBOS; workflows that a dead process left unfinished go on. Raises StoreUnavailable."""
         if not self._one.acquire(blocking=False):
             raise RuntimeError("another runtime is running in this process")
-        _Process.store, _Process.progress = self._store, self._progress
+        try:
+            self._launch()
+        except BaseException:
+            self._end()
+            raise
+        self._launched = True
+        return self
+
+    def _launch(self) -> None:
+        PROCESS.store, PROCESS.progress = self._store, self._progress
+        PROCESS.stopping = threading.Event()
+        url = self._store.database.url.replace("+psycopg", "")
+        executor = uuid.uuid4().hex
+        settings = self._store.settings
+        self._presence = Presence(url, executor, _unfinished, _take_over, settings.connect_seconds)
+        try:
+            self._presence.announce()
+        except psycopg.OperationalError:
+            raise StoreUnavailable("the database does not answer (connection)") from None
         logging.getLogger("dbos").setLevel(logging.ERROR)
         config: DBOSConfig = {
             "name": "chartbrief",
-            "system_database_url": self._store.database.url.replace("+psycopg", ""),
+            "system_database_url": url,
             "dbos_system_schema": SCHEMA,
             "application_version": APPLICATION_VERSION,
-            "executor_id": "local",
+            "executor_id": executor,
             "log_level": "ERROR",
             "console_log_level": "ERROR",
-            "max_executor_threads": 4 * self._store.settings.refresh_concurrency,
             "enable_otlp": False,
         }
         DBOS(config=config)
         DBOS.launch()
-        self._launched = True
-        return self
+        DBOS.register_queue(
+            QUEUE,
+            worker_concurrency=settings.refresh_concurrency,
+            partition_concurrency=1,
+            polling_interval_sec=QUEUE_LOOKS,
+            on_conflict="always_update",
+        )
+        self._presence.watch()
 
     def close(self) -> None:
-        """Stop; workflows under way are taken up at the next launch."""
+        """Stop. Work under way stops at once and is taken up at the next launch, or by another process."""
         if self._launched:
-            DBOS.destroy(workflow_completion_timeout_sec=2)
             self._launched = False
-            _Process.store = _Process.progress = None
-            self._one.release()
+            self._end()
+
+    def _end(self) -> None:
+        PROCESS.rest(STOP_SECONDS)
+        DBOS.destroy(workflow_completion_timeout_sec=0)
+        if self._presence is not None:
+            self._presence.close()
+            self._presence = None
+        PROCESS.store = PROCESS.progress = None
+        self._one.release()
 
     def __enter__(self) -> Runtime:
         return self.launch()
@@ -113,26 +109,45 @@ class Runtime:
         self.close()
 
     def start_refresh(self, tenant: str, patient_id: str, sites: list[str] | None = None) -> str:
-        """Start a refresh from the named sites (default: all that know the patient); returns its run id."""
+        """Start a refresh from the named sites (default: all that know the patient); returns its run id.
+
+        Where the same is under way, that one is returned: a refresh asked for twice is one effect.
+        """
         links = self._store.links(tenant, patient_id)
-        wanted = sorted(links) if sites is None else sites
+        wanted = sorted(links) if sites is None else sorted(set(sites))
         for site in wanted:
             if site not in links:
                 raise UnknownSite(site)
-        run_id = uuid.uuid4().hex
-        self._store.put_run(tenant, run_id, patient_id, "running")
-        with SetWorkflowID(f"refresh-{run_id}"):
-            DBOS.start_workflow(_refresh_workflow, tenant, patient_id, run_id, wanted)
+        run_id = self._store.begin_run(tenant, patient_id, wanted)
+        if self._is_over(tenant, run_id):
+            run_id = self._store.begin_run(tenant, patient_id, wanted)
+        if not wanted:
+            self._store.end_run(tenant, run_id, "done", {"state": "done", "sites": []})
+            return run_id
+        with SetWorkflowID(prefix(run_id)):
+            DBOS.start_workflow(refresh_patient, tenant, run_id, patient_id, wanted)
         return run_id
+
+    def _is_over(self, tenant: str, run_id: str) -> bool:
+        """Whether nothing is under way for a run any more. If it has not ended by itself, it then ends as failed: DBOS
+        gives up what was started too often."""
+        known = DBOS.list_workflows(workflow_id_prefix=prefix(run_id), load_input=False, load_output=False)
+        if not known or any(w.status in _UNDER_WAY for w in known):
+            return False
+        self._store.end_run(tenant, run_id, "failed")
+        return True
 
     def run(self, tenant: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any] | None:
         """The run, after waiting for its end for at most `wait_seconds`; None when there is none."""
         deadline = time.monotonic() + wait_seconds
         while True:
             found = self._store.run(tenant, run_id)
-            if found is None or found["state"] in ("done", "failed") or time.monotonic() >= deadline:
-                return found
+            if found is None or found["state"] in ENDED or time.monotonic() >= deadline:
+                break
             time.sleep(0.05)
+        if found is not None and found["state"] not in ENDED and self._is_over(tenant, run_id):
+            found = self._store.run(tenant, run_id)
+        return found
 
     def refresh_patient(
         self, tenant: str, patient_id: str, sites: list[str] | None = None, wait_seconds: float = 600
@@ -145,3 +160,13 @@ class Runtime:
     def check_site(self, tenant: str, site: str) -> dict[str, Any]:
         """Discover and authorize at a site."""
         return check_site(self._store, tenant, site)
+
+
+def _unfinished() -> set[str]:
+    pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+    return {w.executor_id for w in pending if w.executor_id and w.app_version == APPLICATION_VERSION}
+
+
+def _take_over(executor: str) -> None:
+    # The public API can only resume workflow by workflow, which forgets how often each was started.
+    DBOS._recover_pending_workflows([executor])

@@ -1,63 +1,201 @@
-"""What one step does at one site: open it, fetch, commit, and say how it went without any of the patient's data."""
+"""What one step does at one site: open it, fetch, commit section by section, and say how it went.
+
+Reports carry ids, counts and states, never a patient's data: they are kept in the run and in DBOS's own tables.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+import structlog
 
 from adapters.errors import AdapterError, AuthorizationError, ConfigurationError
+from adapters.profile import SiteConfig
 from adapters.source import SectionFetch, SiteReport, Source
-from models.record import SECTIONS, Section
-from service.store import Store
+from models.record import RESOURCE_TYPE_OF_SECTION, SECTIONS, Coverage, Section
+from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
+from service.store.sealing import SealError
+
+log = structlog.get_logger("chartbrief.workflows")
 
 Progress = Callable[[str, Section, str], None]
+"""Called with site, section and state once a section is committed."""
+STOP_LOOKS = 0.2
+"""Seconds between looks whether the process is being stopped."""
+
+LONGEST_PAUSE = 30.0
+"""Seconds between tries while the database is away."""
+T = TypeVar("T")
+
+
+class Stopping(BaseException):
+    """The process is being stopped. No Exception, so that DBOS records no outcome and the next process takes it up."""
 
 
 def refresh_site(
-    store: Store, tenant: str, patient_id: str, site: str, progress: Progress | None = None
+    store: Store,
+    tenant: str,
+    run_id: str,
+    patient_id: str,
+    site: str,
+    progress: Progress | None = None,
+    stopping: threading.Event | None = None,
 ) -> dict[str, Any]:
-    """Fetch all sections of a patient at a site and commit them. Returns counts and states only.
+    """Fetch the sections this run has not committed yet, and commit each as it ends. Returns counts and states.
 
-    Never raises for what the site does: a dead site gives a report that says so, and coverage that says so.
+    Never raises for what the site does: a dead site gives a report, and coverage, that say so. May raise
+    StoreUnavailable; done again, it does not ask for what was committed before.
     """
-    config = store.site(tenant, site)
-    site_patient = store.links(tenant, patient_id)[site]
-
-    async def fetch() -> tuple[list[SectionFetch], Any, int, str, str]:
-        key = store.client_key(tenant, site) if config.auth == "backend" else None
-        async with Source(tenant, config, key=key, tokens=store.tokens(tenant)) as source:
-            fetches = await source.fetch_patient(site_patient, SECTIONS, progress)
-            state, detail = await _site_state(source, fetches)
-            return fetches, source.profile.normalization, source.requests, state, detail
-
-    fetches, rules, requests, state, detail = asyncio.run(fetch())
-    ledger = store.commit_fetch(tenant, patient_id, site, fetches, rules)
+    try:
+        config = store.site(tenant, site)
+        there = store.links(tenant, patient_id)[site]
+    except (UnknownSite, UnknownPatient, KeyError):
+        return _report(site, "failed", "the site or the patient is no longer registered", {})
+    wanted = [s for s in SECTIONS if s not in store.committed_sections(tenant, run_id, site)]
+    work = _SiteWork(store, tenant, run_id, patient_id, config, progress, stopping or threading.Event())
+    state, detail = asyncio.run(work.run(there, wanted)) if wanted else ("ready", "")
+    sections = store.committed_sections(tenant, run_id, site)
+    if state == "ready" and all(account["state"] == "failed" for account in sections.values()):
+        state, detail = "unavailable", "no section could be read"
     store.set_site_state(tenant, site, state, detail)
+    return _report(site, state, detail, sections)
+
+
+def patiently(do: Callable[[], T], stopping: threading.Event) -> T:
+    """Do it, again and again while the database is away: it is the one thing without which nothing can be reported."""
+    pause = 1.0
+    while True:
+        if stopping.is_set():
+            raise Stopping
+        try:
+            return do()
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", code=error.code, seconds=pause)
+        stopping.wait(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+class _SiteWork:
+    """One refresh of one patient at one site."""
+
+    def __init__(
+        self,
+        store: Store,
+        tenant: str,
+        run_id: str,
+        patient_id: str,
+        config: SiteConfig,
+        progress: Progress | None,
+        stopping: threading.Event,
+    ) -> None:
+        self._store, self._tenant, self._run_id, self._patient_id = store, tenant, run_id, patient_id
+        self._config, self._progress, self._stopping = config, progress, stopping
+
+    async def run(self, there: str, wanted: Sequence[Section]) -> tuple[str, str]:
+        """The site's state and what is to be said about it."""
+        try:
+            source = await asyncio.to_thread(_source, self._store, self._tenant, self._config)
+        except (AdapterError, SealError) as error:
+            await self._commit([_not_got(s, self._config.name, error.code) for s in wanted], None)
+            return "misconfigured", f"{error.code}: {error}"
+        async with source:
+            await self._fetch_all(source, there, wanted)
+            try:
+                await source.discover()
+            except AdapterError as error:
+                return state_of(error), f"{error.code}: {error}"
+            except SealError as error:
+                return "misconfigured", f"{error.code}: {error}"
+        return "ready", ""
+
+    async def _fetch_all(self, source: Source, there: str, wanted: Sequence[Section]) -> None:
+        """All sections side by side. While some are committed, others go on; those that end meanwhile go together."""
+        tasks = {asyncio.create_task(source.fetch(there, s)): s for s in wanted}
+        pending: set[asyncio.Task[SectionFetch]] = set(tasks)
+        try:
+            while pending:
+                ended, pending = await asyncio.wait(pending, timeout=STOP_LOOKS, return_when=asyncio.FIRST_COMPLETED)
+                self._stop_if_asked()
+                fetches = [
+                    _result(task, section, self._config.name) for task, section in tasks.items() if task in ended
+                ]
+                if fetches:
+                    await self._commit(fetches, source)
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _commit(self, fetches: Sequence[SectionFetch], source: Source | None) -> None:
+        """Commit. While the database is away what was fetched waits here; it is not asked for again."""
+        rules = source.profile.normalization if source else None
+        await asyncio.to_thread(
+            patiently,
+            lambda: self._store.commit_fetch(
+                self._tenant, self._patient_id, self._config.name, fetches, rules, run_id=self._run_id
+            ),
+            self._stopping,
+        )
+        for fetch in fetches:
+            log.debug(
+                "section_committed",
+                run_id=self._run_id,
+                site=self._config.name,
+                section=fetch.section,
+                state=fetch.coverage.state,
+            )
+            if self._progress:
+                self._progress(self._config.name, fetch.section, fetch.coverage.state)
+
+    def _stop_if_asked(self) -> None:
+        if self._stopping.is_set():
+            raise Stopping
+
+
+def _source(store: Store, tenant: str, config: SiteConfig) -> Source:
+    key = store.client_key(tenant, config.name) if config.auth == "backend" else None
+    return Source(tenant, config, key=key, tokens=store.tokens(tenant))
+
+
+def _result(task: asyncio.Task[SectionFetch], section: Section, site: str) -> SectionFetch:
+    """What a section brought. A defect of ours in one section must not stop the others either; its text is not kept."""
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if not isinstance(error, Exception) or isinstance(error, StoreUnavailable):
+        raise error
+    code = error.code if isinstance(error, SealError) else f"defect: {type(error).__name__}"
+    log.error("section_failed", site=site, section=section, code=code)
+    return _not_got(section, site, code)
+
+
+def _not_got(section: Section, site: str, reason: str) -> SectionFetch:
+    line = Coverage(
+        section=section, site=site, state="failed", resource_type=RESOURCE_TYPE_OF_SECTION[section], reason=reason
+    )
+    return SectionFetch(section=section, coverage=line)
+
+
+def _report(site: str, state: str, detail: str, sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    def total(name: str) -> int:
+        return sum(account[name] for account in sections.values())
+
     return {
         "site": site,
         "state": state,
         "detail": detail,
-        "requests": requests,
-        "sections": {f.section: f.coverage.state for f in fetches},
+        "requests": total("requests"),
+        "sections": {section: account["state"] for section, account in sections.items()},
         "ledger": {
-            "offered": ledger.offered,
-            "stored": ledger.stored,
-            "quarantined": ledger.quarantined,
-            "reported_missing": ledger.reported_missing,
+            "offered": total("offered"),
+            "stored": total("stored"),
+            "quarantined": total("quarantined"),
+            "reported_missing": total("missing"),
         },
     }
-
-
-async def _site_state(source: Source, fetches: Sequence[SectionFetch]) -> tuple[str, str]:
-    try:
-        await source.discover()
-    except AdapterError as error:
-        return state_of(error), f"{error.code}: {error}"
-    failed = [f for f in fetches if f.coverage.state == "failed"]
-    if len(failed) == len(fetches):
-        return "unavailable", failed[0].coverage.reason
-    return "ready", ""
 
 
 def state_of(error: AdapterError) -> str:
@@ -72,8 +210,7 @@ def check_site(store: Store, tenant: str, site: str) -> dict[str, Any]:
     config = store.site(tenant, site)
 
     async def ask() -> SiteReport:
-        key = store.client_key(tenant, site) if config.auth == "backend" else None
-        async with Source(tenant, config, key=key, tokens=store.tokens(tenant)) as source:
+        async with _source(store, tenant, config) as source:
             return await source.discover()
 
     try:

@@ -306,7 +306,7 @@ def test_nothing_disappears_whatever_the_site_answers(store: Store, answers) -> 
         if second > newest:  # nothing that is current was received later
             assert account["quarantined"] == torn + strangers
         newest = max(second, newest)
-        store.put_run(tenant, run, patient, "done", {})
+        store.end_run(tenant, run, "done")
     kept = {store.quarantined_bytes(tenant, row["id"]) for row in store.quarantine(tenant, patient)}
     assert torn_so_far <= kept
     shown = store.chart(tenant, patient, as_of=NOW)

@@ -60,10 +60,14 @@ create table missing (
 create unique index missing_one on missing (tenant, patient_id, site, section, md5(reference), md5(reason));
 create table runs (
   tenant text not null, run_id text not null, patient_id text not null, state text not null, request text not null,
-  sections integer not null default 0, report jsonb,
+  sites text[] not null, sections integer not null, report jsonb,
   started timestamptz not null default now(), finished timestamptz,
   primary key (tenant, run_id));
 create unique index runs_under_way on runs (tenant, request) where finished is null;
+create table run_sites (
+  tenant text not null, run_id text not null, site text not null, report jsonb not null,
+  ended timestamptz not null default now(),
+  primary key (tenant, run_id, site));
 create table run_sections (
   tenant text not null, run_id text not null, site text not null, section text not null, state text not null,
   offered integer not null, stored integer not null, quarantined integer not null, missing integer not null,
@@ -127,6 +131,7 @@ ISOLATED = [
     "quarantine",
     "missing",
     "runs",
+    "run_sites",
     "run_sections",
     "audit",
     "audit_heads",
