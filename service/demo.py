@@ -31,8 +31,7 @@ from service.api.services import Services
 from service.cli import render
 from service.cli.output import CommandError, stderr, stdout
 from service.practice_ehr import Fault, Hospital, PracticeEhrs, serve
-from service.practice_ehr.population.generate import STAR_KEY, SyntheticPatient, generate, hospital_resources
-from service.practice_ehr.population.people import HOSPITALS
+from service.practice_ehr.population import STAR_KEY, SyntheticPatient, generate, hospital_resources
 from service.settings import Settings
 from service.store import Store
 from service.workflows import Runtime
@@ -89,7 +88,7 @@ def run(once: bool = False, port: int | None = None) -> int:
         progress = stack.enter_context(_Steps(stderr()))
         people = progress.step("Making up the patients", lambda: generate())
         hospitals = [
-            Hospital(key=h.key, dress=h.dress, resources=hospital_resources(people, h.key), clients={}, faults=h.faults)
+            Hospital(key=h.key, dress=h.dress, resources=hospital_resources(h.dress), clients={}, faults=h.faults)
             for h in cast
         ]
         ehrs = progress.step("Starting three practice hospitals", lambda: stack.enter_context(serve(hospitals)))
@@ -135,7 +134,7 @@ def _main_job(
         )
         if checks[name]["state"] != "ready":
             raise CommandError("unavailable", f"{name} could not be opened: {checks[name]}")
-        identifier = f"{HOSPITALS[hospital.key].mrn_system}|{star.mrn(hospital.key)}"
+        identifier = "|".join(star.identifier(hospital.dress))
         matches = progress.step(
             f"{config.title}: looking the patient up by record number",
             lambda name=name, identifier=identifier: find_at_site(services.store, TENANT, name, identifier=identifier),
