@@ -16,9 +16,11 @@ def json_schema() -> dict[str, Any]:
     for component in components.values():
         if "kind" in component.get("properties", {}):  # the tag; msgspec has no place for its description
             component["properties"]["kind"].setdefault("description", "Which kind of fact this is.")
-    return {
+    schema: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Chartbrief record",
         "oneOf": [{"$ref": "#/$defs/Chart"}, {"$ref": "#/$defs/Rejected"}],
         "$defs": components,
     }
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schema))  # defaults are tuples, JSON has lists
+    return plain

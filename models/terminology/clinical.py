@@ -183,7 +183,8 @@ _NEGATIVE_SCOPES = {
     "1003774007": "other",
 }
 _SCOPE_WORDS = re.compile(
-    r"\b(nkda|(?P<medication>drug|medication)|(?P<food>food|nkfa)|(?P<environment>environmental)|latex|insect)\b", re.I
+    r"\b(?:(?P<medication>drug|medication|nkda)|(?P<food>food|nkfa)|(?P<environment>environmental)|latex|insect)\b",
+    re.I,
 )
 
 
@@ -198,7 +199,7 @@ def negative_scope(codes: list[tuple[str, str]], text: str) -> str:
     found = _SCOPE_WORDS.search(text)
     if not found:
         return ""
-    return found.lastgroup or ("medication" if found[0].lower() == "nkda" else "other")
+    return found.lastgroup or "other"
 
 
 ABNORMAL = frozenset(
