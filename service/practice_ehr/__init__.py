@@ -10,7 +10,7 @@ Dresses are data in `dresses/`; `faults.py` lists what can go wrong.
 from service.practice_ehr.dress import Dress, dress_names, load_dress
 from service.practice_ehr.faults import Fault, Faults
 from service.practice_ehr.hospital import Hospital, PracticeDataError, load_folder
-from service.practice_ehr.run import PracticeEhr, PracticeEhrs, population_resources, run, serve
+from service.practice_ehr.run import PracticeEhr, PracticeEhrs, built_in_hospital, run, serve
 from service.practice_ehr.server import Seen, create_app
 
 __all__ = [
@@ -22,11 +22,11 @@ __all__ = [
     "PracticeEhr",
     "PracticeEhrs",
     "Seen",
+    "built_in_hospital",
     "create_app",
     "dress_names",
     "load_dress",
     "load_folder",
-    "population_resources",
     "run",
     "serve",
 ]

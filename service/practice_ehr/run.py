@@ -6,15 +6,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from datetime import date
 from types import TracebackType
 from typing import Any
 
 import uvicorn
 
-from service.practice_ehr.dress import Json
-from service.practice_ehr.faults import Faults
-from service.practice_ehr.hospital import Hospital, load_folder
+from service.practice_ehr.dress import Json, load_dress
+from service.practice_ehr.faults import Fault, Faults
+from service.practice_ehr.hospital import Hospital
 from service.practice_ehr.server import PracticeServer, Seen, create_app
 from service.practice_ehr.transport import PracticeProtocol
 
@@ -163,33 +163,40 @@ def serve(hospitals: Iterable[Hospital], ports: Sequence[int] = ()) -> PracticeE
     return running
 
 
-def population_resources(hospital_key: str, *, seed: int = 7, patients: int = 12) -> list[Json]:
-    """What the built-in population left at one hospital."""
-    from service.practice_ehr.population import generate  # only when the built-in population is wanted
+def built_in_hospital(
+    dress: str,
+    *,
+    clients: dict[str, Any] | None = None,
+    faults: tuple[Fault, ...] = (),
+    seed: int | None = None,
+    patients: int | None = None,
+    today: date | None = None,
+) -> Hospital:
+    """A hospital of the built-in population in a dress, under its own name; LookupError for an unknown dress.
 
-    return [
-        resource for person in generate(seed=seed, patients=patients) for resource in person.resources(hospital_key)
-    ]
+    `seed`, `patients` (of the whole population) and `today` default to those of the population.
+    """
+    from service.practice_ehr import population  # only when the built-in population is wanted
+
+    key = load_dress(dress).hospital
+    resources = population.hospital_resources(
+        key,
+        population.SEED if seed is None else seed,
+        population.PATIENTS if patients is None else patients,
+        today or population.TODAY,
+    )
+    name = population.HOSPITALS[key].name
+    return Hospital(key=key, name=name, dress=dress, resources=resources, clients=clients, faults=faults)
 
 
 def run(
-    dress: str,
+    hospital: Hospital,
     port: int = 0,
-    data_folder: Path | None = None,
-    faults_file: Path | None = None,
     *,
-    clients: dict[str, Any] | None = None,
     ready: Callable[[PracticeEhr], None] | None = None,
     until: threading.Event | None = None,
 ) -> None:
-    """Serve one hospital until Ctrl-C (or `until` is set); `ready` is told when it answers.
-
-    Without `data_folder` it holds its part of the built-in population; without `clients` (client_id -> JWKS) it asks
-    for no token. Raises LookupError (unknown dress), PracticeDataError, OSError, and pydantic's ValidationError.
-    """
-    resources = load_folder(data_folder) if data_folder else population_resources(dress)
-    faults = Faults.from_file(faults_file).items if faults_file else ()
-    hospital = Hospital(key=dress, dress=dress, resources=resources, clients=clients, faults=faults)
+    """Serve one hospital until Ctrl-C (or `until` is set); `ready` is told when it answers. OSError: the port is taken."""
     stopped = until or threading.Event()
     with PracticeEhr(hospital, port=port) as ehr:
         if ready:

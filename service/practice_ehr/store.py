@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -30,12 +29,12 @@ class Store:
             self.put(resource, at=self._loaded_at)
 
     def put(self, resource: Json, at: datetime | None = None) -> None:
-        """Create or replace one resource."""
+        """Create or replace one resource. Nothing below its first level is copied or changed."""
         kind, found = resource["resourceType"], resource["id"]
         self._unindex(kind, found)
         version = self._versions.get((kind, found), 0) + 1
         self._versions[(kind, found)] = version
-        kept = copy.deepcopy(resource)
+        kept = dict(resource)
         self._stamp(kept, version, at or datetime.now(UTC))
         self._by_type.setdefault(kind, {})[found] = kept
         self._index(kept)

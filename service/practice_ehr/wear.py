@@ -5,7 +5,6 @@ Pure and deterministic: which concept or resource is touched depends on a hash o
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +18,7 @@ def wear(resources: Iterable[Json], dress: Dress, tenant: str) -> list[Json]:
     worn: list[Json] = []
     medications: dict[str, Json] = {}
     for clean in resources:
-        resource = copy.deepcopy(clean)
+        resource = copied(clean)
         _medication(resource, dress.changes, medications)
         worn.append(resource)
     known = {r.get("id") for r in worn if r.get("resourceType") == "Medication"}
@@ -27,6 +26,13 @@ def wear(resources: Iterable[Json], dress: Dress, tenant: str) -> list[Json]:
     for resource in worn:
         _change(resource, dress, tenant)
     return worn
+
+
+def copied(value: Any) -> Any:
+    """A copy of plain JSON values; several times faster than copy.deepcopy, which has to expect anything."""
+    if isinstance(value, dict):
+        return {k: copied(v) for k, v in value.items()}
+    return [copied(v) for v in value] if isinstance(value, list) else value
 
 
 def fraction(*parts: str) -> float:
@@ -156,5 +162,5 @@ def _medication(resource: Json, changes: Changes, split: dict[str, Json]) -> Non
         reference = {"reference": f"#med-{name}"}
         resource.setdefault("contained", []).append(medication)
     else:
-        split.setdefault(medication["id"], copy.deepcopy(medication))
+        split.setdefault(medication["id"], copied(medication))
     resource["medicationReference"] = reference | ({"display": text} if text else {})

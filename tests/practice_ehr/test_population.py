@@ -314,7 +314,7 @@ def test_diabetics_are_measured_and_treated_and_kidneys_get_worse():
             kidneys.append(patient)
             assert sum(egfr[-3:]) / 3 < sum(egfr[:3]) / 3, (patient.key, egfr)
             assert egfr[-1] < 62
-    assert len(diabetics) >= 8 and len(kidneys) >= 3
+    assert len(diabetics) >= 6 and len(kidneys) >= 3
 
 
 def test_treatment_moves_what_it_treats():

@@ -53,6 +53,10 @@ class SyntheticPatient:
         copied: list[Json] = orjson.loads(orjson.dumps(self.care.records[hospital_key(hospital)].everything()))
         return copied
 
+    def mrn(self, hospital: str) -> str:
+        """The record number there; KeyError where the person is unknown."""
+        return self.identifier(hospital)[1]
+
     def patient_id(self, hospital: str) -> str:
         """Id of the Patient resource there; KeyError where the person is unknown."""
         return str(self.care.records[hospital_key(hospital)].patient["id"])
