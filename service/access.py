@@ -44,6 +44,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "PUT /v1/sites/{site}": _ADMINS,
     "GET /v1/sites/{site}": _EVERYBODY,
     "POST /v1/sites/{site}/check": _OPERATORS,
+    "POST /v1/sites/{site}/patients/search": _READERS,
     "POST /v1/patients": _REGISTRARS,
     "POST /v1/patients/search": _READERS,
     "POST /v1/patients/{patient_id}/refresh": _EVERYBODY,
@@ -54,8 +55,11 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}": _READERS,
     "POST /v1/patients/{patient_id}/context": _READERS,
     "POST /v1/patients/{patient_id}/summary": _READERS,
+    "GET /v1/schema/record": _EVERYBODY,
     "GET /": _READERS,
+    "POST /": _READERS,
     "GET /patients/{patient_id}": _READERS,
+    "GET /patients/{patient_id}/sources/{entry_ids}": _READERS,
     "POST /patients/{patient_id}/refresh": _READERS,
 }
 """`METHOD template` -> the roles that may call it."""

@@ -1,33 +1,66 @@
-"""Who is asking: a bearer key, or the short-lived signed cookie a browser got for one."""
+"""Who is asking: a bearer key, or the short-lived signed cookie a browser got for one. Decided before a body is read."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from service import access
-from service.api.middleware import route_of
+from service.api.body import JsonRequest, must_be_json
 from service.api.problems import Problem
 from service.api.services import Principal, Services
 
 COOKIE = "chartbrief_session"
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def services_of(request: Request) -> Services:
+class Guarded(APIRoute):
+    """The only kind of route there is: `access.ROUTES` is asked before anything of the body is read or parsed.
+
+    (A dependency would come too late: FastAPI parses the body first, so a stranger would be told about his JSON.)
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        takes_json = self.body_field is not None
+
+        async def guarded(request: Request) -> Response:
+            await run_in_threadpool(authorize, request)
+            if not takes_json:
+                return await handle(request)
+            must_be_json(request)
+            return await handle(JsonRequest(request.scope, request.receive))
+
+        return guarded
+
+
+def route_of(scope: Scope) -> str:
+    """`METHOD /template` of the route that answered, or `METHOD (no route)`: never the path, which names patients."""
+    template = getattr(scope.get("route"), "path", None) or "(no route)"
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return f"{method if method in METHODS else 'OTHER'} {template}"
+
+
+def services_of(request: HTTPConnection) -> Services:
     """The app's services."""
     services: Services = request.app.state.services
     return services
 
 
 def authorize(request: Request) -> Principal | None:
-    """Decide access by the table; the app-wide dependency. Returns None on open routes only."""
+    """Decide access by the table, and note the caller on the request. Returns None on open routes only."""
     route = route_of(request.scope)
     if access.is_open(route):
         return None
-    principal, via = _identify(request)
+    principal, via = identify(request)
     if principal is None:
         raise Problem("unauthenticated")
     request.state.principal = principal
@@ -39,7 +72,11 @@ def authorize(request: Request) -> Principal | None:
 
 
 def same_origin(request: Request) -> None:
-    """Refuse a state-changing browser request that another site caused (the cookie is SameSite=Strict besides)."""
+    """Refuse a state-changing browser request that another site caused (the cookie is SameSite=Strict besides).
+
+    Every current browser sends Sec-Fetch-Site to https and to loopback, and Origin with every POST; a request without
+    either comes from no browser, and so carries no cookie that it was not given.
+    """
     fetch_site = request.headers.get("sec-fetch-site")
     if fetch_site is not None:
         if fetch_site not in ("same-origin", "none"):
@@ -50,14 +87,15 @@ def same_origin(request: Request) -> None:
         raise Problem("cross_site")
 
 
-def _identify(request: Request) -> tuple[Principal | None, Literal["bearer", "session"]]:
+def identify(request: HTTPConnection) -> tuple[Principal | None, Literal["bearer", "session"]]:
+    """The caller and how they showed who they are. A request with an Authorization header is judged by it alone."""
     services = services_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme:
         return (services.authenticate(token.strip()) if scheme.lower() == "bearer" else None), "bearer"
     cookie = request.cookies.get(COOKIE)
-    key_id = services.sessions.read(cookie) if cookie else None
-    return (services.principal_of(key_id) if key_id else None), "session"
+    session = services.sessions.read(cookie) if cookie else None
+    return (services.principal_of(session.key_id) if session else None), "session"
 
 
 def current(request: Request) -> Principal:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
+import traceback
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import UNAUDITED
+from service.api.auth import identify, route_of
 from service.api.problems import Problem, response
 
 if TYPE_CHECKING:
-    from service.api.services import Services
+    from service.api.services import Principal, Services
 
 log = structlog.get_logger("chartbrief.access")
 
@@ -32,15 +35,9 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Strict-Transport-Security": "max-age=31536000",
 }
-
-
-def route_of(scope: Scope) -> str:
-    """`METHOD /template` of the route that answered, or `METHOD (no route)`: never the path, which names patients."""
-    template = getattr(scope.get("route"), "path", None) or "(no route)"
-    method = "GET" if scope["method"] == "HEAD" else scope["method"]
-    return f"{method} {template}"
+HSTS = "max-age=31536000"
+"""Said over https only (RFC 6797, 7.2)."""
 
 
 class BodyCap:
@@ -56,7 +53,7 @@ class BodyCap:
             return
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdigit() or int(announced) > self.max_bytes:
-            await response(Problem("body_too_large", limit_bytes=self.max_bytes))(scope, receive, send)
+            await response(self._refusal())(scope, receive, send)
             return
         seen = 0
 
@@ -65,14 +62,22 @@ class BodyCap:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self.max_bytes:
-                raise HTTPException(413)
+                raise self._refusal()
             return message
 
         await self.app(scope, capped, send)
 
+    def _refusal(self) -> Problem:
+        """The rest of the body is not read, so the connection cannot be used again."""
+        return Problem("body_too_large", headers={"Connection": "close"}, limit_bytes=self.max_bytes)
+
 
 class Account:
-    """Audits and logs each request once, before its first byte leaves. What cannot be audited is not answered."""
+    """Audits and logs each request once, before its first byte leaves. What cannot be audited is not answered.
+
+    It is also where a defect ends: answered as `internal`, and logged by its type and place. Its message is told to
+    nobody, because messages quote values.
+    """
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app = app
@@ -82,42 +87,73 @@ class Account:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, request_id, refused = time.perf_counter(), uuid.uuid4().hex[:16], False
+        started, request_id, answering, refused = time.perf_counter(), uuid.uuid4().hex[:16], False, False
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def accounted(message: Message) -> None:
-            nonlocal refused
+            nonlocal answering, refused
             if refused:
                 return
             if message["type"] == "http.response.start":
-                status = message["status"]
-                audited = await run_in_threadpool(self._audit, scope, status)
+                answering = True
+                audited = await run_in_threadpool(self._audit, scope, message["status"])
                 refused = not audited
-                status = status if audited else 503
                 log.info(
                     "request",
                     route=route_of(scope),
-                    status=status,
+                    status=message["status"] if audited else 503,
                     ms=round((time.perf_counter() - started) * 1000, 1),
                     request_id=request_id,
                 )
                 if refused:
-                    await response(Problem("audit_unavailable"))(scope, receive, send)
+                    await response(Problem("audit_unavailable"))(scope, receive, send_with_headers)
                     return
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                html = headers.get("content-type", "").startswith("text/html")
-                headers.setdefault("Content-Security-Policy", PAGE_CSP if html else API_CSP)
-                headers.setdefault("Cache-Control", "no-store")
-                headers["X-Request-Id"] = request_id
+            await send_with_headers(message)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _protect(message, scope, request_id)
             await send(message)
 
-        await self.app(scope, receive, accounted)
+        try:
+            await self.app(scope, receive, accounted)
+        except Exception as error:  # noqa: BLE001  the last resort of a request; nothing may reach the server's log
+            log.error("defect", route=route_of(scope), error=_place(error), request_id=request_id, code="internal")
+            if not answering:  # else the connection is cut, which the client sees
+                await response(Problem("internal", request_id=request_id))(scope, receive, accounted)
 
     def _audit(self, scope: Scope, status: int) -> bool:
         route = route_of(scope)
         if route in UNAUDITED:
             return True
-        principal = scope.get("state", {}).get("principal")
-        return self.services.audit(principal, route, status, scope.get("path_params", {}))
+        state = scope.get("state", {})
+        principal = state.get("principal")
+        about = state.get("patient_id") or scope.get("path_params", {}).get("patient_id", "")
+        return self.services.audit(principal or self._caller(scope), route, status, str(about))
+
+    @staticmethod
+    def _caller(scope: Scope) -> Principal | None:
+        """Who asked for something that ended before it was a route's turn (no such path, a body too large)."""
+        try:
+            return identify(HTTPConnection(scope))[0]
+        except Problem:  # the database is away; the audit will find out too
+            return None
+
+
+def _protect(message: Message, scope: Scope, request_id: str) -> None:
+    headers = MutableHeaders(scope=message)
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+    if scope.get("scheme") == "https":
+        headers.setdefault("Strict-Transport-Security", HSTS)
+    html = headers.get("content-type", "").startswith("text/html")
+    headers.setdefault("Content-Security-Policy", PAGE_CSP if html else API_CSP)
+    headers.setdefault("Cache-Control", "no-store")
+    headers["X-Request-Id"] = request_id
+
+
+def _place(error: BaseException) -> str:
+    """`ValueError at runtime.py:57`: enough to find a defect, nothing of what was being worked on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

@@ -16,6 +16,7 @@ MEDIA_TYPE = "application/problem+json"
 CODES: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be read"),
     "malformed_json": (400, "The body is not JSON"),
+    "unusable_text": (400, "A text holds NUL or half of a surrogate pair"),
     "unauthenticated": (401, "A valid key is needed"),
     "forbidden": (403, "This key's role may not do that"),
     "cross_site": (403, "The request came from another site"),
@@ -47,20 +48,20 @@ CODES: dict[str, tuple[int, str]] = {
 RETRY_AFTER_SECONDS = 5
 
 
-class Problem(Exception):
-    """An error with a code of `CODES`; `more` are further members of the problem document."""
+class Problem(HTTPException):
+    """An error with a code of `CODES`; `more` are further members of the problem document.
+
+    An HTTPException because the framework lets only those pass while it reads a body.
+    """
 
     def __init__(self, code: str, detail: str = "", *, headers: Mapping[str, str] | None = None, **more: Any) -> None:
-        super().__init__(code)
+        super().__init__(CODES[code][0], detail, dict(headers or {}))
         self.code = code
         self.detail = detail
-        self.headers = dict(headers or {})
         self.more = more
 
-    @property
-    def status(self) -> int:
-        """HTTP status of the code."""
-        return CODES[self.code][0]
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}" if self.detail else self.code
 
 
 def response(problem: Problem) -> Response:
@@ -74,7 +75,7 @@ def response(problem: Problem) -> Response:
     }
     if problem.detail:
         body["detail"] = problem.detail
-    headers = problem.headers
+    headers = dict(problem.headers or {})
     if status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="chartbrief"')
     if status in (429, 503):
@@ -84,28 +85,17 @@ def response(problem: Problem) -> Response:
     )
 
 
-async def on_problem(_request: Request, error: Exception) -> Response:
-    """Handler of our own errors."""
-    assert isinstance(error, Problem)
-    return response(error)
-
-
-async def on_http_exception(_request: Request, error: Exception) -> Response:
-    """Handler of the framework's errors."""
-    assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported_media_type"}.get(
-        error.status_code, "bad_request" if error.status_code < 500 else "internal"
-    )
-    return response(Problem(code, headers={k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}))
+def of_framework(error: HTTPException) -> Problem:
+    """The framework's own errors (no such path, no such method, a body that was cut off) as ours."""
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    return Problem(code, headers={k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"})
 
 
 async def on_validation_error(_request: Request, error: Exception) -> Response:
     """Handler of schema violations: where and what rule, never the value that was sent."""
     assert isinstance(error, RequestValidationError)
     errors = error.errors()
-    if any(e["type"] == "json_invalid" for e in errors):
-        return response(Problem("malformed_json"))
-    places = [{"at": ".".join(str(p) for p in _place(e["loc"])), "rule": e["type"]} for e in errors[:20]]
+    places = [{"at": _place(e), "rule": e["type"]} for e in errors[:20]]
     code = "invalid_request"
     if any(p["at"] == "body.purpose" and p["rule"] == "literal_error" for p in places):
         code = "unknown_purpose"
@@ -114,9 +104,9 @@ async def on_validation_error(_request: Request, error: Exception) -> Response:
     return response(Problem(code, errors=places))
 
 
-def _place(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The place of an error without names the caller made up (unknown fields could carry anything)."""
-    return tuple(
-        part if isinstance(part, int) or (part.replace("_", "").isalnum() and len(part) <= 40) else "?"
-        for part in location
-    )
+def _place(error: Mapping[str, Any]) -> str:
+    """The place of an error in the schema's names. A field we do not know is `?`: its name could say anything."""
+    location = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        location[-1] = "?"
+    return ".".join(location)

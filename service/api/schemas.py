@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-SITE_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+FhirId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
+PatientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+BirthDate = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?$")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
 
 class Body(BaseModel):
@@ -18,11 +22,9 @@ class Body(BaseModel):
 class SearchBody(Body):
     """Whom to look for. In the body, so that no name reaches a URL or a log."""
 
-    name: str | None = Field(default=None, min_length=1, max_length=200, description="Part of a name.")
-    birth_date: str | None = Field(default=None, pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")
-    identifier: str | None = Field(
-        default=None, min_length=1, max_length=200, description="An identifier's value, e.g. an MRN."
-    )
+    name: Words | None = Field(default=None, description="Each word begins a part of the name.")
+    birth_date: BirthDate | None = None
+    identifier: Words | None = Field(default=None, description="An identifier's value, e.g. an MRN.")
     limit: int = Field(default=50, ge=1, le=200)
 
     @model_validator(mode="after")
@@ -32,25 +34,122 @@ class SearchBody(Body):
         return self
 
 
+class SiteSearchBody(Body):
+    """Whom to look for at a site, before they are registered here."""
+
+    identifier: Words | None = Field(default=None, description="`system|value`, or the value where the site takes it.")
+    family: Words | None = None
+    given: Words | None = None
+    birth_date: BirthDate | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> SiteSearchBody:
+        if not (self.identifier or self.family or self.given or self.birth_date):
+            raise ValueError("at least one criterion is needed")
+        return self
+
+
 class RegisterBody(Body):
     """A patient as one site knows them; `patient_id` says that it is somebody already registered."""
 
-    site: str = Field(pattern=SITE_NAME)
-    site_patient_id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9\-.]{1,64}$")
-    patient_id: str | None = Field(default=None, min_length=1, max_length=64)
+    site: SiteName
+    site_patient_id: FhirId
+    patient_id: PatientId | None = None
 
 
 class RefreshBody(Body):
     """Which sites to ask (None: all that know the patient), and how long to wait for the end of it."""
 
-    sites: list[str] | None = Field(default=None, max_length=50)
+    sites: list[SiteName] | None = Field(default=None, min_length=1, max_length=50)
     wait_seconds: float = Field(default=0, ge=0, le=120, description="0: answer 202 at once.")
 
 
-class Page(BaseModel):
-    """A list, so that an answer can grow."""
+class Answer(BaseModel):
+    """What the store adds to a row is passed on."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Site(Answer):
+    """A connected site. `state`: new, ready, needs_reauthorization, unavailable, misconfigured."""
+
+    name: str
+    title: str = ""
+    vendor: str
+    fhir_base: str
+    state: str
+    detail: str = ""
+    checked_at: str | None = None
+    last_updated: str | None = Field(default=None, description="When anything was last read from it.")
+    report: dict[str, Any] | None = Field(default=None, description="What its last check found.")
+
+
+class SiteWithKey(Site):
+    """A site with the public key to register with its vendor."""
+
+    jwks: dict[str, list[dict[str, Any]]]
+
+
+class Sites(BaseModel):
+    """All sites of the tenant."""
+
+    items: list[Site]
+    count: int
+
+
+class SitePatients(BaseModel):
+    """Patients a site knows by the criteria given."""
 
     items: list[dict[str, Any]]
+    count: int
+
+
+class Registered(BaseModel):
+    """Our id of a registered patient."""
+
+    patient_id: str
+    site: str
+
+
+class PatientRow(Answer):
+    """A registered patient. Name and birth date come from the first site that gave them; the chart has all."""
+
+    id: str
+    name: str = ""
+    birth_date: str | None = None
+    gender: str = ""
+    sites: list[str] = []
+    last_updated: str | None = None
+
+
+class Patients(BaseModel):
+    """Patients found: `count` in this answer, of `total`."""
+
+    items: list[PatientRow]
+    count: int
+    total: int
+
+
+class QuarantineRow(Answer):
+    """Something received that could not be used; `current` is false once the site sent it right."""
+
+    id: int
+    site: str
+    section: str
+    reason: str
+    detail: str = ""
+    resource_type: str = ""
+    resource_id: str = ""
+    source: str = ""
+    current: bool = True
+    received: str = ""
+    bytes: int = 0
+
+
+class Quarantine(BaseModel):
+    """All that could not be used of a patient."""
+
+    items: list[QuarantineRow]
     count: int
 
 
@@ -61,6 +160,11 @@ class RunState(BaseModel):
     patient_id: str
     state: str
     report: dict[str, Any] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self.state in ("done", "failed")
 
 
 class FreshnessLine(BaseModel):

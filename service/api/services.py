@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -15,13 +17,22 @@ import structlog
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from adapters.errors import ConfigurationError
+from adapters.errors import AdapterError, ConfigurationError
 from adapters.profile import parse_site
 from models.record import Chart, RawResource
 from service.api.problems import Problem
 from service.api.reading import Reading
-from service.api.schemas import Freshness, FreshnessLine, RegisterBody, RunState, SearchBody
-from service.api.session import Sessions
+from service.api.schemas import (
+    Freshness,
+    FreshnessLine,
+    PatientRow,
+    Patients,
+    RegisterBody,
+    RunState,
+    SearchBody,
+    SiteSearchBody,
+)
+from service.api.session import FailedLogins, Sessions
 from service.settings import Settings
 from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
 from service.store.access import hash_secret
@@ -32,6 +43,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("chartbrief.api")
 T = TypeVar("T")
 
+POLL_SECONDS = 0.1
 TOKEN = re.compile(r"cb_([0-9a-f]{12})_([0-9a-f]{64})")
 HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 """Shape of every id that reaches the store from a URL; anything else names nothing we hold."""
@@ -53,6 +65,7 @@ class Services(Reading):
         self.settings = settings
         self.runtime = runtime
         self.sessions = Sessions(secrets.token_bytes(32), settings.session_minutes * 60)
+        self.failed_logins = FailedLogins()
         self._store = store
 
     @asynccontextmanager
@@ -108,14 +121,13 @@ class Services(Reading):
             row = self.store.api_key(key_id)
         return Principal(row["tenant"], row["key_id"], row["role"]) if row else None
 
-    def audit(self, principal: Principal | None, route: str, status: int, path_params: Mapping[str, Any]) -> bool:
-        """One audit row; False when it could not be written."""
+    def audit(self, principal: Principal | None, route: str, status: int, about: str = "") -> bool:
+        """One audit row, about a patient where the request named one; False when it could not be written."""
         tenant, actor = (principal.tenant, principal.key_id) if principal else (self.settings.tenant, "anonymous")
-        about = str(path_params.get("patient_id", ""))
         try:
             self.store.audit(tenant, actor, route, outcome(status), about if HANDLE.fullmatch(about) else None)
-        except (StoreUnavailable, Problem):
-            log.error("audit_failed", route=route, code="audit_unavailable")
+        except Exception as error:  # noqa: BLE001  whatever stops the audit stops the answer
+            log.error("audit_failed", route=route, code="audit_unavailable", error=type(error).__name__)
             return False
         return True
 
@@ -176,37 +188,71 @@ class Services(Reading):
         with refusals():
             return self._runtime().check_site(tenant, name)
 
+    def search_at_site(self, tenant: str, name: str, asked: SiteSearchBody) -> list[dict[str, Any]]:
+        """Whom a site knows by these criteria; nothing is stored."""
+        from service.workflows.site_search import find_at_site
+
+        self.site(tenant, name)
+        with refusals():
+            try:
+                found = find_at_site(self.store, tenant, name, **asked.model_dump(exclude_none=True))
+            except AdapterError as error:
+                raise Problem("site_refused", reason=error.code, action=error.action) from None
+        return [match.to_dict() for match in found]
+
     # Patients --------------------------------------------------------------------------------------------------------
 
     def patients(self, tenant: str) -> list[dict[str, Any]]:
         """The registered patients."""
         with refusals():
-            rows = self.store.patients(tenant)
-        return [{k: v for k, v in row.items() if not k.startswith("_")} for row in rows]
+            return self.store.patients(tenant)
 
-    def search(self, tenant: str, asked: SearchBody) -> list[dict[str, Any]]:
+    def search(self, tenant: str, asked: SearchBody) -> Patients:
         """Patients all given criteria hold for."""
         with refusals():
             found = self.store.search_patients(
                 tenant, name=asked.name, birth_date=asked.birth_date, identifier=asked.identifier
             )
-        return found[: asked.limit]
+        items = [PatientRow.model_validate(row) for row in found[: asked.limit]]
+        return Patients(items=items, count=len(items), total=len(found))
 
     def register(self, tenant: str, body: RegisterBody) -> str:
         """Say that a site knows a patient; returns our id."""
         with refusals():
+            if body.patient_id is not None:
+                there = self.store.links(tenant, body.patient_id).get(body.site)
+                if there not in (None, body.site_patient_id):
+                    raise Problem("conflict", "the patient is linked to another patient of that site already")
             try:
                 return self.store.register_patient(tenant, body.site, body.site_patient_id, body.patient_id)
             except ValueError:
                 raise Problem("conflict", "that site's patient is already linked to another patient") from None
 
-    def refresh(self, tenant: str, patient_id: str, sites: list[str] | None, wait_seconds: float) -> RunState:
-        """Start a refresh and wait for its end at most `wait_seconds`."""
+    def start_refresh(self, tenant: str, patient_id: str, sites: list[str] | None) -> str:
+        """Start a refresh; returns its run id."""
         known(patient_id, "unknown_patient")
         with refusals():
-            run_id = self._runtime().start_refresh(tenant, patient_id, sites)
+            self.store.links(tenant, patient_id)
+            return self._runtime().start_refresh(tenant, patient_id, sites)
+
+    def refresh(self, tenant: str, patient_id: str, sites: list[str] | None, wait_seconds: float) -> RunState:
+        """Start a refresh and wait for its end at most `wait_seconds`."""
+        run_id = self.start_refresh(tenant, patient_id, sites)
+        with refusals():
             found = self._runtime().run(tenant, run_id, wait_seconds)
         return _run_state(found, run_id, patient_id)
+
+    async def refresh_and_wait(
+        self, tenant: str, patient_id: str, sites: list[str] | None, wait_seconds: float
+    ) -> RunState:
+        """The same, without holding a thread while it waits: the others need those."""
+        run_id = await self.off_loop(self.start_refresh, tenant, patient_id, sites)
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            state = await self.off_loop(self.run, tenant, patient_id, run_id)
+            if state.ended or time.monotonic() >= deadline:
+                return state
+            await asyncio.sleep(POLL_SECONDS)
 
     def run(self, tenant: str, patient_id: str, run_id: str) -> RunState:
         """How far a refresh of this patient is."""
@@ -231,14 +277,18 @@ class Services(Reading):
         with refusals():
             return self.store.quarantine(tenant, patient_id)
 
-    def raw(self, tenant: str, patient_id: str, site: str, resource_type: str, resource_id: str) -> RawResource:
-        """A resource of this patient as it was received."""
+    def raw(
+        self, tenant: str, patient_id: str, site: str, resource_type: str, resource_id: str, version: str | None = None
+    ) -> RawResource:
+        """A resource of this patient as it was received: the current one, or the version an origin names."""
         known(patient_id, "unknown_patient")
         for part in (site, resource_type, resource_id):
             known(part, "unknown_resource")
+        if version is not None and not version.isprintable():
+            raise Problem("unknown_resource")
         with refusals():
             self.store.links(tenant, patient_id)
-            found = self.store.raw(tenant, patient_id, site, resource_type, resource_id)
+            found = self.store.raw(tenant, patient_id, site, resource_type, resource_id, version)
         if found is None:
             raise Problem("unknown_resource")
         return found
@@ -288,6 +338,8 @@ def refusals() -> Iterator[None]:
         raise Problem("unknown_patient") from None
     except UnknownSite:
         raise Problem("unknown_site") from None
+    except ConfigurationError as error:  # a stored site whose vendor profile has changed under it
+        raise Problem("invalid_site", reason=error.code) from None
     except StoreUnavailable as error:
         raise Problem("unavailable", headers={"Retry-After": str(error.retry_after)}) from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -67,7 +67,7 @@ def _usage(error: TyperException, as_json: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # typer has printed the help while it made this error
         return USAGE
     words = getattr(error, "format_message", error.__str__)()
-    hint = {"try": f"{context.command_path} --help"} if context else {}
+    hint: dict[str, Any] = {"try": f"{context.command_path} --help"} if context else {}
     emit_error(CommandError("usage", words, **hint), as_json)
     return USAGE
 

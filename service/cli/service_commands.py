@@ -19,11 +19,14 @@ def serve(
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Print the same and exit.")] = False,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Port of the page (default: 8080, or a free one).")
+    ] = None,
 ) -> None:
     """Three practice hospitals, one patient: from discovery to a cited summary and a page to look at."""
     from service.demo import run
 
-    raise typer.Exit(run(once) or 0)
+    raise typer.Exit(run(once=once, port=port))
 
 
 def register(app: typer.Typer) -> None:

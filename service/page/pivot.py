@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from models.record import Observation, Origin
+from models.record import Observation
 from models.record.dates import bounds
 from service.page.sparkline import Point, Sparkline, sparkline
 from service.page.words import day
@@ -25,6 +25,7 @@ INTERPRETATION_WORDS = {
     "POS": "positive",
     "N": "",
     "NEG": "negative",
+    "IND": "indeterminate",
 }
 
 
@@ -36,7 +37,7 @@ class Cell:
     exact: str
     word: str
     abnormal: bool
-    origins: tuple[Origin, ...]
+    entry_ids: tuple[str, ...]
     keys: tuple[str, ...]
     date: str
     more: int = 0
@@ -129,7 +130,7 @@ def _cell(members: list[Observation], keys_of: Callable[[str], tuple[str, ...]])
         word=INTERPRETATION_WORDS.get(latest.interpretation, latest.interpretation)
         or ("abnormal" if latest.abnormal else ""),
         abnormal=latest.abnormal is True,
-        origins=tuple(o for m in members for o in m.origins),
+        entry_ids=tuple(m.id for m in members),
         keys=tuple(k for m in members for k in keys_of(m.id)),
         date=latest.date or "",
         more=len(members) - 1,

@@ -1,22 +1,26 @@
-"""The page's routes: sign in and out, the list of patients, one patient, static files."""
+"""The page's routes: sign in and out, find patients, one patient, the sources behind a statement, static files."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import ValidationError
 
 from context_builder.document import ContextRequest
 from service.access import allowed
-from service.api.auth import COOKIE, Caller, Use, same_origin
+from service.api.auth import COOKIE, Caller, Guarded, Use, same_origin
 from service.api.problems import CODES, Problem
-from service.page.view import page
+from service.api.schemas import PatientRow, SearchBody
+from service.api.services import Principal, Services
+from service.page.view import page, sources
 from service.page.words import ago
 
 HERE = Path(__file__).parent
@@ -24,10 +28,12 @@ STATIC = {p.name: p for p in (HERE / "static").iterdir() if p.suffix in (".css",
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 NEXT = re.compile(r"/(?:patients/[A-Za-z0-9-]{1,64})?")
 """Where signing in may lead to: our own pages only."""
+MOST_PATIENTS = 200
+REFRESH_SECONDS = 60
 PAGE_BUDGET_TOKENS = 4000
 LARGEST_BUDGET_TOKENS = 64_000
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, route_class=Guarded)
 
 
 @cache
@@ -66,7 +72,7 @@ def problem_page(request: Request, problem: Problem) -> Response:
         code=problem.code,
         principal=getattr(request.state, "principal", None),
     )
-    answer.headers.update(problem.headers)
+    answer.headers.update(problem.headers or {})
     return answer
 
 
@@ -89,13 +95,19 @@ def login_page() -> HTMLResponse:
 async def login(request: Request, services: Use) -> Response:
     """Exchange a key for a session cookie."""
     same_origin(request)
-    form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
-    key, target = form.get("key", [""])[0].strip(), form.get("next", ["/"])[0]
-    principal = await services.off_loop(services.authenticate, key)
+    address = request.client.host if request.client else ""
+    wait = services.failed_logins.wait(address)
+    if wait:
+        raise Problem("rate_limited", "Too many keys were refused.", headers={"Retry-After": str(wait)})
+    form = await form_of(request)
+    target = form.get("next", "/")
+    target = target if NEXT.fullmatch(target) else "/"
+    principal = await services.off_loop(services.authenticate, form.get("key", "").strip())
     if principal is None:
-        return render("login.html", 401, error="That key is not valid.", next="/")
+        services.failed_logins.failed(address)
+        return render("login.html", 401, error="That key is not valid.", next=target)
     request.state.principal = principal
-    answer = RedirectResponse(target if NEXT.fullmatch(target) else "/", 303)
+    answer = RedirectResponse(target, 303)
     answer.set_cookie(
         COOKIE,
         services.sessions.issue(principal.key_id),
@@ -107,9 +119,19 @@ async def login(request: Request, services: Use) -> Response:
     return answer
 
 
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a posted form, each once."""
+    try:
+        fields = parse_qs((await request.body()).decode(), max_num_fields=10)
+    except ValueError:  # too many fields, or not UTF-8
+        raise Problem("bad_request") from None
+    return {name: values[0].replace("\0", "") for name, values in fields.items()}
+
+
 @router.post("/logout")
-def logout() -> Response:
-    """End the session in this browser."""
+def logout(request: Request, services: Use) -> Response:
+    """End the session, here and wherever its cookie was copied to."""
+    services.sessions.end(request.cookies.get(COOKIE, ""))
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer
@@ -118,9 +140,43 @@ def logout() -> Response:
 @router.get("/")
 def patients(caller: Caller, services: Use) -> HTMLResponse:
     """The patients of the tenant."""
+    found = services.patients(caller.tenant)
+    return _people([PatientRow.model_validate(p) for p in found[:MOST_PATIENTS]], len(found), caller, services)
+
+
+@router.post("/")
+async def search(request: Request, caller: Caller, services: Use) -> Response:
+    """Find patients. A POST, so that no name reaches a URL."""
+    asked = {name: value.strip() for name, value in (await form_of(request)).items() if value.strip()}
+    if not asked:
+        return RedirectResponse("/", 303)
+    try:
+        body = SearchBody.model_validate(asked)
+    except ValidationError:
+        return _people([], 0, caller, services, asked, "That cannot be searched for: a date is written 1961-05-06.")
+    found = await services.off_loop(services.search, caller.tenant, body)
+    return _people(found.items, found.total, caller, services, asked)
+
+
+def _people(
+    rows: list[PatientRow],
+    total: int,
+    caller: Principal,
+    services: Services,
+    asked: dict[str, str] | None = None,
+    wrong: str = "",
+) -> HTMLResponse:
     now = services.now()
-    rows = [p | {"updated": ago(p.get("last_updated") or "", now)} for p in services.patients(caller.tenant)]
-    return render("patients.html", patients=rows, principal=caller)
+    people = [p.model_dump() | {"updated": ago(p.last_updated or "", now)} for p in rows]
+    return render(
+        "patients.html",
+        patients=people,
+        total=total,
+        asked=asked or {},
+        wrong=wrong,
+        principal=caller,
+        most=MOST_PATIENTS,
+    )
 
 
 @router.get("/patients/{patient_id}")
@@ -137,11 +193,33 @@ def patient(patient_id: str, caller: Caller, services: Use) -> HTMLResponse:
         chart, document, summary = services.summary(caller.tenant, patient_id, request)
     can_refresh = allowed("POST /patients/{patient_id}/refresh", caller.role)
     values = page(chart, document, summary, now=services.now())
-    return render("patient.html", **values, principal=caller, can_refresh=can_refresh, notice="")
+    return render("patient.html", **values, principal=caller, can_refresh=can_refresh)
+
+
+@router.get("/patients/{patient_id}/sources/{entry_ids}")
+def sources_of(patient_id: str, entry_ids: str, request: Request, caller: Caller, services: Use) -> Response:
+    """The resources behind entries (ids with commas between), as received; JSON for the page's script."""
+    wanted = entry_ids.split(",")
+    chart = services.chart(caller.tenant, patient_id)
+
+    def content_of(site: str, resource_type: str, resource_id: str, version: str) -> bytes | None:
+        try:
+            return services.raw(caller.tenant, patient_id, site, resource_type, resource_id, version or None).content
+        except Problem as problem:
+            if problem.code != "unknown_resource":
+                raise
+            return None
+
+    found = sources(chart, wanted, content_of)
+    if not found:
+        raise Problem("unknown_resource")
+    if "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"sources": [asdict(s) for s in found]})
+    return render("sources.html", sources=found, patient_id=patient_id, principal=caller)
 
 
 @router.post("/patients/{patient_id}/refresh")
-def refresh(patient_id: str, caller: Caller, services: Use) -> Response:
+async def refresh(patient_id: str, caller: Caller, services: Use) -> Response:
     """Read the patient again, then show them."""
-    services.refresh(caller.tenant, patient_id, None, wait_seconds=60)
+    await services.refresh_and_wait(caller.tenant, patient_id, None, REFRESH_SECONDS)
     return RedirectResponse(f"/patients/{patient_id}", 303)

@@ -48,6 +48,43 @@ STATE_TONE: dict[CoverageState, str] = {
     "filtered": "warn",
 }
 
+KIND_TITLES = {
+    "identity": "Who",
+    "coverage": "What could not be read",
+    "allergy": "Allergies",
+    "conflict": "Contradictions",
+    "problem": "Problems",
+    "medication": "Medications",
+    "result": "Results",
+    "finding": "Findings",
+    "event": "Events",
+    "gap": "Open care",
+}
+FLAG_WORDS = {
+    "stale_active": "active, but old",
+    "conflicts_with": "contradicted",
+    "future_date": "dated in the future",
+    "implausible_value": "implausible",
+    "invalid_date": "unreadable date",
+    "uncertain_mapping": "code uncertain",
+    "computed_value": "calculated",
+    "status_conflict": "status unclear",
+    "refuted": "ruled out",
+    "negated": "not done",
+    "entered_in_error": "entered in error",
+    "duplicate_of": "duplicate",
+}
+REASON_WORDS = {
+    "budget": "no room in the budget",
+    "window": "older than the window",
+    "duplicate": "the same fact is already shown",
+    "superseded": "a newer fact replaces it",
+    "entered_in_error": "taken back by its source",
+    "policy": "left out by policy",
+    "unreadable": "could not be read",
+}
+ACTIVITY_WORDS = {"active": "current", "uncertain": "uncertain", "historical": "past"}
+
 
 def absence(section: Section, coverage: Sequence[Coverage]) -> str:
     """What to say where a section has no entries. Only an explicit statement of a source is worded as a negative."""
