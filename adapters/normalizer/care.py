@@ -15,7 +15,7 @@ from adapters.normalizer.codes import (
 )
 from adapters.normalizer.documents import narrative_text
 from adapters.normalizer.read import Json
-from adapters.normalizer.values import named_ref, named_refs, notes_of, quantity_of, ref_of, reference_key
+from adapters.normalizer.values import age_words, named_ref, named_refs, notes_of, ref_of, reference_key
 from models.record import Activity, CarePlan, Concept, Encounter, Immunization, NamedRef, PlannedActivity, Procedure
 from models.record.dates import bounds, precision, surely_before
 from models.terminology.clinical import TELEHEALTH_CODES, says_telehealth
@@ -252,14 +252,7 @@ def _performed(source: Source) -> tuple[str | None, str | None, str]:
         return start or end, end, ""
     if "performedString" in item:
         return None, None, source.text(item, "performedString")
-    if "performedAge" in item:
-        age = quantity_of(source, item, "performedAge")
-        return None, None, f"age {age}" if age and age.value is not None else ""
-    if "performedRange" in item:
-        span = source.obj(item, "performedRange")
-        low, high = quantity_of(source, span, "low"), quantity_of(source, span, "high")
-        return None, None, f"age {low or '?'} to {high or '?'}" if low or high else ""
-    return None, None, ""
+    return None, None, age_words(source, item, "performed")
 
 
 def _actors(source: Source, role: str) -> tuple[NamedRef, ...]:

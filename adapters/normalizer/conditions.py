@@ -5,7 +5,7 @@ from __future__ import annotations
 from adapters.normalizer.base import Source
 from adapters.normalizer.codes import PREFER_ALLERGEN, PREFER_PROBLEM, code_of, concepts_of, words_of
 from adapters.normalizer.read import Json
-from adapters.normalizer.values import named_ref, notes_of, ref_of
+from adapters.normalizer.values import age_words, named_ref, notes_of, ref_of
 from models.record import Activity, Allergy, Concept, Problem, Reaction
 from models.record.dates import surely_before
 from models.terminology.clinical import asserts_none, ruling_out
@@ -168,13 +168,4 @@ def _when(source: Source, stem: str) -> tuple[str | None, str]:
         return None, source.text(item, f"{stem}String")
     if f"{stem}Boolean" in item:
         return None, "yes" if source.boolean(item, f"{stem}Boolean") else ""
-    if f"{stem}Age" in item:
-        age = source.obj(item, f"{stem}Age")
-        value = source.number(age, "value")
-        unit = source.text(age, "unit") or source.text(age, "code") or "years"
-        return None, f"age {value:g} {unit}" if value is not None else ""
-    if f"{stem}Range" in item:
-        span = source.obj(item, f"{stem}Range")
-        low, high = source.number(source.obj(span, "low"), "value"), source.number(source.obj(span, "high"), "value")
-        return None, f"age {low if low is not None else '?'} to {high if high is not None else '?'}"
-    return None, ""
+    return None, age_words(source, item, stem)

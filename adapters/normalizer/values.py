@@ -60,6 +60,24 @@ def digits(raw: Any, value: float) -> str:
 
 
 _MOST_DIGITS = 40
+_AGE_UNITS = {"a": "years", "yr": "years", "mo": "months", "wk": "weeks", "d": "days", "h": "hours", "": "years"}
+
+
+def age_words(reader: Reader, holder: Json, stem: str) -> str:
+    """`{stem}Age` or `{stem}Range` in words ('age 12 years', 'age 10 to 12 years'); '' when neither says a number."""
+    if f"{stem}Age" in holder:
+        low, high = quantity_of(reader, holder, f"{stem}Age"), None
+    else:
+        span = reader.obj(holder, f"{stem}Range")
+        low, high = quantity_of(reader, span, "low"), quantity_of(reader, span, "high")
+    told = [q for q in (low, high) if q is not None and q.value is not None]
+    if not told:
+        return ""
+    unit = _AGE_UNITS.get(told[-1].unit or told[-1].code, told[-1].unit or told[-1].code)
+    if f"{stem}Age" in holder:
+        return f"age {told[0].comparator}{told[0].as_sent} {unit}"
+    ends = [q.as_sent if q is not None and q.value is not None else "?" for q in (low, high)]
+    return f"age {ends[0]} to {ends[1]} {unit}"
 
 
 def ranges_of(reader: Reader, holder: Json, key: str = "referenceRange") -> tuple[ReferenceRange, ...]:
