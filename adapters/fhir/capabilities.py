@@ -68,7 +68,8 @@ def read_capabilities(resource: Any) -> Capabilities:
     for rest in rests if isinstance(rests, list) else []:
         if not isinstance(rest, dict) or rest.get("mode") == "client":
             continue
-        for item in rest.get("resource") or []:
+        items = rest.get("resource")
+        for item in items if isinstance(items, list) else []:
             if isinstance(item, dict) and isinstance(item.get("type"), str):
                 types[item["type"]] = TypeCapability(
                     interactions=_names(item.get("interaction"), "code"),
@@ -90,7 +91,8 @@ def _oauth(security: Any) -> dict[str, str]:
     for extension in extensions if isinstance(extensions, list) else []:
         if not isinstance(extension, dict) or not str(extension.get("url", "")).rstrip("/").endswith(_OAUTH):
             continue
-        for part in extension.get("extension") or []:
+        parts = extension.get("extension")
+        for part in parts if isinstance(parts, list) else []:
             if isinstance(part, dict) and isinstance(part.get("valueUri"), str):
                 found[str(part.get("url"))] = part["valueUri"]
     return found

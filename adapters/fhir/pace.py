@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-_SECONDS = re.compile(r"^\d{1,11}(\.\d{1,6})?$")
+_SECONDS = re.compile(r"^[0-9]{1,11}(\.[0-9]{1,6})?$")
 
 
 class Pace:

@@ -85,7 +85,6 @@ async def search(get: Get, first: str, asked: Asked, keep: Keep, into: Found) ->
     while True:
         try:
             page = await _page(get, url)
-            following = _next(page, url)
         except AdapterError as error:
             if into.pages == 0:
                 raise
@@ -104,6 +103,11 @@ async def search(get: Get, first: str, asked: Asked, keep: Keep, into: Found) ->
         barren = 0 if len(into.resources) > known else barren + 1
         if page.cut:
             into.broken = "truncated_json"
+        try:
+            following = _next(page, url)
+        except BadAnswer as error:
+            _lose_page(error, walked + 1, asked, total, into)
+            return
         if not following:
             _count(total, asked, into)
             return

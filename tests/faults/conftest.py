@@ -1,0 +1,7 @@
+"""Faults use the kits of the adapters and of the practice EHR."""
+
+import sys
+from pathlib import Path
+
+for _room in ("adapters", "practice_ehr"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / _room))
