@@ -104,7 +104,7 @@ def must_have(chart: Chart, purpose: str) -> set[str]:
 
 def test_the_data_sets_are_read() -> None:
     assert len(charts()) >= 25
-    assert sum(len(c.entries) for c in charts()) > 4000
+    assert sum(len(c.entries) for c in charts()) > 3000
 
 
 def test_count_ledger_keys_and_origins() -> None:
