@@ -119,6 +119,8 @@ def record(who: str, family: str = "Alder", born: str = "1950-03-04", measures: 
     return rows
 
 
+# One client: each new one costs a TLS context. No kept connections: the faults break them.
+HTTP = httpx.Client(timeout=10, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 RESOURCES = [*record("alder"), *record("birch", "Birch", "1950-03", measures=7)]
 
 
@@ -168,7 +170,7 @@ class Client:
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             "client_assertion": assertion,
         } | changes
-        return httpx.post(ehr.token_url, data=form)
+        return HTTP.post(ehr.token_url, data=form)
 
     def headers(self, ehr: PracticeEhr, scope: str = "system/*.read") -> dict[str, str]:
         answer = self.request(ehr, self.assertion(ehr.token_url), scope)
@@ -177,7 +179,7 @@ class Client:
 
 
 def get(ehr: PracticeEhr, path: str, **more: Any) -> httpx.Response:
-    return httpx.get(path if path.startswith("http") else f"{ehr.base_url}/{path}", timeout=10, **more)
+    return HTTP.get(path if path.startswith("http") else f"{ehr.base_url}/{path}", **more)
 
 
 def link(bundle: Json, relation: str = "next") -> str:
