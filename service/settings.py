@@ -70,3 +70,17 @@ class Settings(BaseSettings):
     model_baa_declared: bool = Field(
         default=False, description="A BAA covers the model's provider. Without it no PHI goes there."
     )
+    model_provider: str | None = Field(
+        default=None, description="Maker of the model (anthropic, amazon, ...); needed where `model_id` is an ARN."
+    )
+    model_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=600,
+        description="A summary waits so long for the model, retries included; then: the record.",
+    )
+    model_attempts: int = Field(default=2, ge=1, le=5, description="Tries at the model within `model_seconds`.")
+    model_max_tokens: int = Field(default=4096, gt=0, description="Longest answer of the model.")
+    model_prompt_cache: bool = Field(
+        default=False, description="Mark the end of the record as a cache point, for models that support it."
+    )

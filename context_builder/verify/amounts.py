@@ -87,9 +87,9 @@ def _number(number: Token, piece: Piece, subjects: Sequence[View], in_range: boo
     if "yes" in found:
         return
     told = f"{number.more}{number.text}{f' {number.unit}' if number.unit else ''}"
-    if number.kind == "number" and not number.unit and not number.more and len(number.text) == 4:
-        if any(v.dated(number.text) for v in subjects):
-            return  # a year told without a preposition
+    bare = number.kind == "number" and not number.unit and not number.more
+    if bare and len(number.text) == 4 and any(v.dated(number.text) for v in subjects):
+        return  # a year told without a preposition
     if "comparator" in found:
         yield Reason("comparator_mismatch", told)
     elif "unit" in found:

@@ -111,17 +111,24 @@ def _named(piece: Piece, clause: Clause, cited: Sequence[View]) -> tuple[list[Vi
     quoted = [cited[int(t.value)] for t in piece.of("quote") if int(t.value) < len(cited)]
     words = piece.words
     shared = [(v, words & v.name) for v in cited if v not in quoted]
-    shared = [(v, common) for v, common in shared if common and not common <= lexicon().plain]
+    shared = [(v, common) for v, common in shared if common and (not common <= lexicon().plain or v.name <= words)]
     best = [v for v, common in shared if not any(common < other for _, other in shared)]
     told = clause.words
     whole = [v for v in best if v.head <= told and v.head]
     best = [v for v in best if v in whole or not any((v.name & words) <= (w.name & words) for w in whole)]
     if quoted or best:
-        return quoted + best, True
+        return quoted + best + _described(piece, cited, [*quoted, *best]), True
     kinds = {s for t in piece.tokens for w in t.text.split() for s in lexicon().kinds.get(w, ())}
     of_kind = [v for v in cited if v.section in kinds]
     plainly = [v for v in of_kind if v.name <= lexicon().plain or v.nothing]
     return (plainly or of_kind), bool(of_kind)
+
+
+def _described(piece: Piece, cited: Sequence[View], named: Sequence[View]) -> list[View]:
+    """The person, where a piece about something else tells an age or a birth (`68-year-old woman with hypertension`)."""
+    if not piece.of("age") and "born" not in piece.words:
+        return []
+    return [v for v in cited if v.section == "demographics" and v not in named]
 
 
 def _locate(piece: Piece) -> None:

@@ -26,9 +26,6 @@ from context_builder.verify.words import canonical, lexicon
 MOST_STATEMENTS = 200
 """Of one answer; what comes after is withheld unread."""
 
-_KEY = re.compile(r"(?<!\w)[a-z]\d{1,5}(?!\w)")
-_FATAL = ("too_long", "too_many", "no_citation", "unknown_citation")
-
 
 class Verification(NamedTuple):
     """What may be shown, and what may not with its reasons, each in the order in which it was said."""
@@ -47,20 +44,18 @@ class Verification(NamedTuple):
 
 
 def verify(statements: Sequence[Statement], doc: ContextDocument) -> Verification:
-    """Compare each statement with the facts of `doc` that it cites."""
+    """Compare each statement with the facts of `doc` that it cites. Of a shown one, the citations it speaks of are kept."""
     reader = Reader(doc)
     shown: list[ShownStatement] = []
     withheld: list[WithheldStatement] = []
     for index, statement in enumerate(statements):
-        reasons = (
-            [Reason("too_many", f"more than {MOST_STATEMENTS}")]
-            if index >= MOST_STATEMENTS
-            else reader.reasons(statement)
-        )
+        if index >= MOST_STATEMENTS:
+            reasons, cites = [Reason("too_many", f"more than {MOST_STATEMENTS}")], statement.cites
+        else:
+            reasons, cites = reader.read(statement)
         if reasons:
             withheld.append(WithheldStatement(statement=statement, reasons=tuple(map(str, reasons))))
         else:
-            cites = tuple(dict.fromkeys(statement.cites))
             shown.append(ShownStatement(text=statement.text.strip(), cites=cites, kind=statement.kind, source="model"))
     return Verification(tuple(shown), tuple(withheld))
 
@@ -78,46 +73,47 @@ class Reader:
         self.silence = Silence(doc, frozenset(canonical(s.text) for s in own if not s.cites))
         self.conflicts = [(canonical(c.text), frozenset(c.keys)) for c in doc.conflicts]
 
-    def reasons(self, statement: Statement) -> list[Reason]:
-        """Why the statement is not shown, each reason once; empty when it is."""
+    def read(self, statement: Statement) -> tuple[list[Reason], tuple[str, ...]]:
+        """Why the statement is not shown, each reason once (empty when it is), and the keys of the facts it speaks of."""
         found = list(dict.fromkeys(shape(statement.text)))
-        if any(r.code in _FATAL for r in found):
-            return found
+        if any(r.code == "too_long" for r in found):
+            return found, ()
         if not statement.cites:
             if statement.kind != "coverage":
-                return [*found, Reason("no_citation")]
-            return [*found, *self.silence.check(statement.text)]
+                return [*found, Reason("no_citation")], ()
+            return [*found, *self.silence.check(statement.text)], ()
         unknown = [c for c in statement.cites if c not in self.keys]
         if unknown:
-            return [*found, Reason("unknown_citation", ", ".join(u[:12] for u in unknown[:5]))]
+            return [*found, Reason("unknown_citation", ", ".join(u[:12] for u in unknown[:5]))], ()
         if len(set(statement.cites)) > MOST_CITES:
-            return [*found, Reason("too_many", f"more than {MOST_CITES} citations")]
+            return [*found, Reason("too_many", f"more than {MOST_CITES} citations")], ()
         cited = [self.views[key] for key in dict.fromkeys(statement.cites)]
-        return list(dict.fromkeys([*found, *self._said(statement, cited)]))
+        said, subjects = self._said(statement, cited)
+        return list(dict.fromkeys([*found, *said])), tuple(v.fact.key for v in cited if v.fact.key in subjects)
 
-    def _said(self, statement: Statement, cited: list[View]) -> Iterator[Reason]:
+    def _said(self, statement: Statement, cited: list[View]) -> tuple[list[Reason], frozenset[str]]:
         text, reported = _reported(statement.text, cited)
         text, conflict = self._without_conflicts(canonical(text), cited)
         text, quoted = _quotes(text, cited)
         quoted |= reported
-        clauses = bind(scan(text, self.views_units), cited)
+        clauses = bind(scan(text, self.views.units), cited)
         conflict = conflict or self._disagreement(clauses, cited)
-        subjects = list({v.fact.key: v for c in clauses for v in c.subjects}.values())
+        subjects = {v.fact.key: v for c in clauses for v in c.subjects}
         if not subjects and not conflict:
             quotes = frozenset().union(*(v.narrative_words for v in cited)) - lexicon().plain
             code: ReasonCode = "narrative_claim" if quotes & set(stems(text)) else "citation_unrelated"
-            yield Reason(code, ", ".join(v.fact.key for v in cited[:5]))
-            return
-        yield from claims.kind_of(statement.kind, cited)
-        for view in subjects:
-            yield from claims.states(view, clauses, view.fact.key in quoted, conflict)
+            return [Reason(code, ", ".join(v.fact.key for v in cited[:5]))], frozenset()
+        found = list(claims.kind_of(statement.kind, cited))
+        for view in subjects.values():
+            found += claims.states(view, clauses, view.fact.key in quoted, conflict)
         if not conflict:
-            yield from claims.absences(clauses)
-        yield from claims.identity(clauses, self.people)
-        yield from _persons(statement.text, text, cited, self.people)
-        allowed = frozenset().union(*(v.name for v in self.people)) if self.people else frozenset()
+            found += claims.absences(clauses)
+        found += claims.identity(clauses, self.people)
+        found += _persons(statement.text, text, cited, self.people)
+        allowed = frozenset().union(*(v.name for v in self.people))
         for clause in clauses:
-            yield from self._clause(clause, cited, quoted, allowed)
+            found += self._clause(clause, cited, quoted, allowed)
+        return found, frozenset(v.fact.key for v in cited) if conflict else frozenset(subjects)
 
     def _clause(
         self, clause: Clause, cited: Sequence[View], quoted: Iterable[str], allowed: frozenset[str]
@@ -135,11 +131,6 @@ class Reader:
         yield from series.trend(clause, facts)
         yield from series.order(clause, facts, self.complete)
         yield from series.counts(clause, facts, self.complete)
-
-    @property
-    def views_units(self) -> re.Pattern[str]:
-        """The unit spellings of this document."""
-        return self.views.units
 
     def _without_conflicts(self, text: str, cited: Sequence[View]) -> tuple[str, bool]:
         """A conflict of the document, told in its own words and citing both its sides, is as the document says."""

@@ -80,7 +80,9 @@ class View:
         fact = self.fact
         self.display = canonical(fact.display)
         detail, text = canonical(fact.detail), canonical(fact.text)
-        self.narrative = fact.section in NARRATIVE and not text.startswith(self.display)
+        # A passage is told from a title line by being anything else: one that begins with the title is still a passage.
+        title = (fact.display, f"{fact.display}; {fact.detail}")
+        self.narrative = fact.section in NARRATIVE and fact.text not in title
         value = canonical(f"{fact.value} {fact.unit}".strip())
         self.value_text = frozenset([value, *value.split()])
         own = "" if self.narrative or not text.startswith(self.display) else text
