@@ -1,0 +1,173 @@
+"""Files of every shape: whatever stands in one becomes a resource or a rejected item with its place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from normalizer_kit import Json, condition, observation, quantity
+
+from adapters.normalizer import normalize, parse_file
+from models.record import RawResource, Rejected
+
+A, B, C = condition("a"), condition("b"), observation("c", valueQuantity=quantity(7.1, "%"))
+
+
+def parse(data: Any, name: str = "f.json") -> tuple[list[RawResource], list[Rejected]]:
+    content = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return parse_file(content, name, tenant="t", site="s", retrieved="")
+
+
+def bundle(*members: Any, kind: str = "collection", **fields: Any) -> Json:
+    return {
+        "resourceType": "Bundle",
+        "type": kind,
+        "entry": [m if "resource" in m or "request" in m else {"resource": m} for m in members],
+    } | fields
+
+
+def lines(*items: Json) -> bytes:
+    return b"\n".join(json.dumps(i).encode() for i in items)
+
+
+@pytest.mark.parametrize("kind", ["searchset", "collection", "transaction", "batch", "document", "history", "message"])
+def test_a_bundle_of_any_type(kind: str) -> None:
+    found, bad = parse(bundle(A, B, C, kind=kind))
+    assert [r.resource_id for r in found] == ["a", "b", "c"] and not bad
+
+
+@pytest.mark.parametrize(
+    "data",
+    [A, [A], bundle(A), bundle(bundle(A)), {"resourceType": "Parameters", "parameter": [{"name": "x", "resource": A}]},
+     json.dumps(A, indent=2).encode(), b"\xef\xbb\xbf" + lines(A), json.dumps(A).encode("utf-16"), gzip.compress(lines(A)),
+     gzip.compress(lines(A)[:30]) + gzip.compress(lines(A)[30:]), b"\n\n" + lines(A) + b"\r\n\n"],
+)  # fmt: skip
+def test_one_resource_in_every_wrapping(data: Any) -> None:
+    found, bad = parse(data)
+    assert [(r.resource_type, r.resource_id) for r in found] == [("Condition", "a")] and not bad
+    assert json.loads(found[0].content) == A
+
+
+def test_ndjson_with_what_goes_wrong_in_it() -> None:
+    content = b"\xef\xbb\xbf" + lines(A) + b"\r\n\r\nnot json\r\n" + lines(B) + b"\n[1]\n{}\n" + lines(C)[:-5]
+    found, bad = parse(content, "x.ndjson")
+    assert [r.resource_id for r in found] == ["a", "b"]
+    assert [(r.source, r.reason) for r in bad] == [
+        ("x.ndjson:3", "not_json"), ("x.ndjson:5", "not_a_resource"), ("x.ndjson:6", "not_a_resource"), ("x.ndjson:7", "not_json"),
+    ]  # fmt: skip
+    assert bad[-1].content == lines(C)[:-5]
+
+
+def test_good_is_total_minus_bad_even_when_the_bad_come_first() -> None:
+    content = b"\n".join([b"{broken"] * 40 + [lines(A), lines(B)])
+    for name in ("x.ndjson", "x.json"):
+        found, bad = parse(content, name)
+        assert (len(found), len(bad)) == (2, 40)
+
+
+def test_a_broken_document_is_one_broken_thing() -> None:
+    found, bad = parse(json.dumps(bundle(A, B), indent=1).encode()[:-20])
+    assert not found and len(bad) == 1 and bad[0].reason == "not_json" and bad[0].detail
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "detail"),
+    [
+        (b"", "not_json", "empty"),
+        (b"<Patient xmlns='http://hl7.org/fhir'/>", "not_json", "XML"),
+        (b"\xff\xfe<\x00a\x00", "not_json", "XML"),
+        (b"hello", "not_json", ""),
+        (b"42", "not_a_resource", "object"),
+        (b'{"id": "x"}', "not_a_resource", "resourceType"),
+        (b'{"resourceType": 5, "id": "x"}', "not_a_resource", "resourceType"),
+        (b'{"resourceType": "Patient"}', "missing_id", "id"),
+        (b'{"resourceType": "Patient", "id": ""}', "missing_id", "id"),
+        (b'{"resourceType": "Patient", "id": 5}', "missing_id", "id"),
+        (b'{"resourceType": "OperationOutcome", "issue": []}', "operation_outcome", ""),
+        (b'{"resourceType": "Parameters"}', "not_a_resource", "Parameters"),
+        (b'{"resourceType": "Bundle", "entry": {}}', "not_a_resource", "entry"),
+        (b'{"resourceType": "Bundle", "entry": [5]}', "not_a_resource", "entry"),
+        (b'{"resourceType": "Bundle", "entry": [{"resource": 5}]}', "not_a_resource", "object"),
+        (b'{"resourceType": "Bundle", "entry": [{"fullUrl": "x"}]}', "not_a_resource", "without resource"),
+        (b"[" * 3000 + b"]" * 3000, "too_deep", ""),
+        (b'{"resourceType": "Patient", "id": "x", "y": ' + b"[" * 3000 + b"]" * 3000 + b"}", "too_deep", ""),
+        (gzip.compress(b"{}" * 1000)[:-9], "too_large", "gzip"),
+        (b"\x1f\x8bnothing", "not_json", "gzip"),
+    ],
+)  # fmt: skip
+def test_what_is_no_resource_says_why(data: bytes, reason: str, detail: str) -> None:
+    found, bad = parse(data)
+    assert not found and [b.reason for b in bad] == [reason]
+    assert detail in bad[0].detail and bad[0].source.startswith("f.json")
+
+
+def test_an_entry_that_only_asks_for_something_offers_nothing() -> None:
+    found, bad = parse(bundle(A, {"request": {"method": "DELETE", "url": "Condition/9"}}, kind="transaction"))
+    assert len(found) == 1 and not bad
+    assert parse({"resourceType": "Bundle", "type": "searchset", "total": 0}) == ([], [])
+    assert parse({"resourceType": "Bundle", "type": "searchset", "entry": None}) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("url", "rid"),
+    [("urn:uuid:8e0a9c1e-55aa-4c65-9a3e-0d3a3f5a0001", "8e0a9c1e-55aa-4c65-9a3e-0d3a3f5a0001"), ("https://ehr.example/fhir/Condition/77", "77"), ("https://ehr.example/fhir/Patient/77", None)],
+)  # fmt: skip
+def test_an_id_that_stands_only_in_the_full_url(url: str, rid: str | None) -> None:
+    nameless = {k: v for k, v in A.items() if k != "id"}
+    found, bad = parse({"resourceType": "Bundle", "entry": [{"fullUrl": url, "resource": nameless}]})
+    assert [r.resource_id for r in found] == ([rid] if rid else []) and [b.reason for b in bad] == (
+        [] if rid else ["missing_id"]
+    )
+
+
+def test_bundles_in_bundles_end_somewhere() -> None:
+    nested: Json = A
+    for _ in range(12):
+        nested = bundle(nested)
+    found, bad = parse(nested)
+    assert not found and [b.reason for b in bad] == ["too_deep"]
+
+
+def test_digits_white_space_and_versions() -> None:
+    text = json.dumps(bundle(C | {"meta": {"versionId": "3"}}), indent=4).replace("7.1", "7.10")
+    found, _ = parse(text.encode())
+    assert found[0].version == "3" and b'"value":7.10' in found[0].content and b"\n" not in found[0].content
+    assert str(normalize(found).entries[0].value) == "7.10 %"  # type: ignore[union-attr]
+    indented, plain = parse(json.dumps(bundle(A), indent=4).encode())[0], parse(bundle(A))[0]
+    assert indented[0].content_hash == plain[0].content_hash, "indentation of a bundle makes no new version"
+
+
+members = st.lists(
+    st.one_of(
+        st.just(lines(A)),
+        st.just(lines(C)),
+        st.just(lines(bundle(A, B))),
+        st.binary(min_size=1, max_size=20).map(lambda b: b.replace(b"\n", b"") or b"x"),
+        st.just(lines(A)[:-3]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(members)
+def test_every_line_is_accounted_for(content: list[bytes]) -> None:
+    found, bad = parse(b"\n".join(content), "x.ndjson")
+    offered = sum(
+        {lines(bundle(A, B)): 2}.get(line, 1) for line in content if line.strip(b"\xef\xbb\xbf \r\n\t\x0b\x0c")
+    )
+    assert len(found) + len(bad) >= offered
+    made = normalize(found, rejected=bad)
+    assert made.ledger.balanced
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.binary(max_size=200), st.sampled_from(["f.json", "f.ndjson", "f.json.gz"]))
+def test_no_bytes_raise(content: bytes, name: str) -> None:
+    found, bad = parse(content, name)
+    assert found or bad
