@@ -227,7 +227,7 @@ async def test_redirects_to_nowhere_are_typed_errors(location):
         async with client(server, Clock()) as http:
             with pytest.raises(AdapterError):
                 await get(http, server)
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 4 and {r.path for r in server.requests} == {"/fhir/x"}
 
 
 @pytest.mark.parametrize("wire", [b"\x00\x01\x02", b"HTTP/9.9 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"])
