@@ -18,28 +18,25 @@ _WORDS = {
     "different_dose": "Different instructions for the same drug",
     "demographics": "Identity data differ",
 }
-_SIDE_CHARS = (90, 60, 0)
+_SIDE_CHARS = (140, 110, 80)
 
 
 def conflict_text(conflict: Conflict, sides: Sequence[Candidate], level: Level, how: Wording) -> str:
     """What the sources disagree about; each side in the order of `sides`, as far as the level has room."""
     words = _WORDS[conflict.kind]
     subject = _subject(conflict, sides, level)
-    said = [clean(_side(side, how), _SIDE_CHARS[level]) for side in sides] if level < TIGHTEST else []
-    told = " / ".join(s for s in said if s)
-    if not subject and not told:
-        told = clean(conflict.detail, 60)
+    told = " / ".join(clean(_side(conflict, side, level, how), _SIDE_CHARS[level]) for side in sides)
     return ": ".join(p for p in (words, subject, told) if p)
 
 
 def _subject(conflict: Conflict, sides: Sequence[Candidate], level: Level) -> str:
     """The drug, problem or measurement it is about, named once when the sides share it."""
-    if conflict.kind in ("allergy_vs_none", "demographics"):
-        return ""
+    if conflict.kind in ("allergy_vs_none", "demographics", "different_dose"):
+        return ""  # each side names its own
     return sides[0].label or display_of(sides[0].entry.concept, max(level, 1))
 
 
-def _side(candidate: Candidate, how: Wording) -> str:
+def _side(conflict: Conflict, candidate: Candidate, level: Level, how: Wording) -> str:
     """What one side says, and who says it."""
     entry = candidate.entry
     where = f"at {clean(entry.site, 40)}"
@@ -51,7 +48,9 @@ def _side(candidate: Candidate, how: Wording) -> str:
         parts = [f"born {born}" if born else "", clean(entry.gender, 20), "deceased" if entry.deceased else ""]
         return " ".join(p for p in (", ".join(p for p in parts if p), where) if p)
     if isinstance(entry, Medication) and not entry.none_asserted:
-        return ", ".join(p for p in (f"{_state(candidate, how)} {where}", _instructions(entry)) if p)
+        dose = clean("; then ".join(d.text for d in entry.dosages if d.text), 60) if level < TIGHTEST else ""
+        what = display_of(entry.concept, level) if conflict.kind == "different_dose" else _state(candidate, how)
+        return ", ".join(p for p in (f"{what} {where}", dose) if p)
     if isinstance(entry, Problem) and not entry.none_asserted:
         end = "" if how.calendar.after(ended(entry)) else day(ended(entry), how.calendar)
         return ", ".join(p for p in (f"{_state(candidate, how)} {where}", f"until {end}" if end else "") if p)
@@ -66,7 +65,3 @@ def _state(candidate: Candidate, how: Wording) -> str:
         return "not taken" if isinstance(candidate.entry, Medication) else "not present"
     over = "stopped" if isinstance(candidate.entry, Medication) else "over"
     return {"historical": over, "uncertain": "status uncertain"}.get(status, status)
-
-
-def _instructions(entry: Medication) -> str:
-    return clean("; then ".join(d.text for d in entry.dosages if d.text), 60)

@@ -368,10 +368,11 @@ def coverage_rows(chart: Chart, limits: Limits) -> tuple[Coverage, ...]:
 
     known = {(row.section, row.site) for row in chart.coverage}
     filled = {(entry.section, origin.site) for entry in chart.entries for origin in entry.origins}
+    sites = chart.sites or ("",)
     silent = [
         Coverage(section=section, site=site, state="not_queried")
         for section in SECTIONS
-        for site in chart.sites or ("",)
+        for site in sites
         if (section, site) not in known and (section, site) not in filled
     ]
     rows = [row for row in (*chart.coverage, *silent) if limits.sections is None or row.section in limits.sections]

@@ -31,9 +31,7 @@ def wording(candidate: Candidate, level: Level, how: Wording) -> Printed:
     """The fact in words at `level`."""
     printed = _WRITERS[candidate.block](candidate, level, how)
     suffix = how.site_suffix(candidate.entries, level)
-    if not suffix:
-        return printed
-    return printed._replace(line=printed.line + suffix, when=printed.when and printed.when + suffix)
+    return printed._replace(line=printed.line + suffix, suffix=suffix) if suffix else printed
 
 
 def _person(candidate: Candidate, level: Level, how: Wording) -> Printed:
@@ -71,8 +69,6 @@ def _allergy(candidate: Candidate, level: Level, how: Wording) -> Printed:
     ]
     state = "" if status == "current" else {"historical": "no longer active", "uncertain": "status uncertain"}[status]
     verified = clean(entry.verification_status, 30) if entry.verification_status not in ("", "confirmed") else ""
-    if not entry.verification_status and level == 0:
-        verified = "verification not stated"
     criticality = clean(entry.criticality, 20)
     return plain(
         display_of(entry.concept, level) or "Allergy to an unnamed substance",

@@ -38,7 +38,8 @@ _PRINTED_UNITS = {
 class Printed(NamedTuple):
     """One fact in words. `line` is what stands after the key; `text` is the part of it that is the fact itself.
 
-    `head` and `when` are the line without and with only its date, for kinds of facts of which repeats share one line.
+    `head` and `when` are the line without and with only its date, for kinds of facts of which repeats share one line;
+    `suffix` names the sites.
     """
 
     display: str
@@ -51,6 +52,7 @@ class Printed(NamedTuple):
     negated: bool = False
     head: str = ""
     when: str = ""
+    suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

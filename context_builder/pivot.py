@@ -58,6 +58,7 @@ def cell_of(candidate: Candidate, level: Level, order: dict[str, int], how: Word
     provisional = entry.status if entry.status in PROVISIONAL else ""
     mark = " ".join(m for m in (abnormal_mark(entry), computed, provisional) if m)
     label = candidate.label or display_of(entry.concept, level) or "Unnamed test"
+    unit = "" if unit.casefold() == label.casefold() else unit
     text = f"{value} {mark}".strip()
     reference = clean(str(entry.reference_ranges[0]), 40) if entry.reference_ranges else ""
     detail = f"{mark}; reference {reference}".strip("; ") if reference and level == 0 else mark

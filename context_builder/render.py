@@ -23,7 +23,7 @@ from context_builder.pivot import Cell, cell_of, pivot
 from context_builder.policies_schema import Analytes, Policy
 from models.record.chart import Conflict
 from models.record.coverage import Coverage
-from models.record.entries import Note, Observation, Report
+from models.record.entries import Allergy, Note, Observation, Report
 
 TITLES = {
     "allergies": "Allergies",
@@ -112,6 +112,8 @@ class Page:
             if candidate.block not in PREFIX_BLOCKS:
                 per_block[candidate.block].append(candidate)
         shown = {id(c) for c, _ in printed} | {id(c) for block in per_block.values() for c in block}
+        conflicts, left_out = self._conflict_lines(shown, level)
+        lines += self._conflict_block(conflicts, left_out)
         for block in TABLES:
             if per_block[block]:
                 table = pivot(
@@ -124,14 +126,12 @@ class Page:
                 )
                 lines += [f"## {TITLES[block]}", *table.lines]
                 printed += table.printed
-        conflicts, left_out = self._conflict_lines(shown, level)
-        lines += self._conflict_block(conflicts, left_out)
         for block in TAIL_BLOCKS:
             if per_block[block]:
                 lines.append(f"## {TITLES[block]}")
                 said = [(c, self._worded(c, level)) for c in sorted(per_block[block], key=_chart_order)]
                 for group in _repeats(said):
-                    line, facts = _event_line(group)
+                    line, facts = _line_of(group)
                     lines.append(line)
                     printed += facts
         lines += self._coverage_block(level)
@@ -159,10 +159,10 @@ class Page:
                 continue
             if block != "demographics":
                 lines.append(f"## {TITLES[block]}")
-            for candidate in per_block[block]:
-                said = self._worded(candidate, level)
-                lines.append(f"- [{candidate.key}] {said.line}")
-                printed.append((candidate, said))
+            for group in _repeats([(c, self._worded(c, level)) for c in sorted(per_block[block], key=_urgency)]):
+                line, facts = _line_of(group)
+                lines.append(line)
+                printed += facts
             if block == "demographics":
                 if not per_block[block]:
                     lines.append("Identity is not in the record.")
@@ -280,18 +280,27 @@ def _repeats(said: Sequence[tuple[Candidate, Printed]]) -> list[list[tuple[Candi
     return list(groups.values())
 
 
-def _event_line(group: list[tuple[Candidate, Printed]]) -> tuple[str, list[tuple[Candidate, Printed]]]:
+def _line_of(group: list[tuple[Candidate, Printed]]) -> tuple[str, list[tuple[Candidate, Printed]]]:
     """One line for a fact, or for its repeats: `- Influenza: 2024-10-01 [I1], 2023-10-03 [I2]`."""
     if len(group) == 1:
         candidate, printed = group[0]
         return f"- [{candidate.key}] {printed.line}", group
-    times = ", ".join(f"{printed.when} [{candidate.key}]" for candidate, printed in group)
+    times = ", ".join(f"{printed.when}{printed.suffix} [{candidate.key}]" for candidate, printed in group)
     return f"- {group[0][1].head}: {times}", [(c, p._replace(text=p.when)) for c, p in group]
 
 
 def _is_rounded(candidate: Candidate) -> bool:
     entry = candidate.entry
-    return isinstance(entry, Observation) and entry.value is not None and number(entry.value) != digits_of(entry.value)
+    value = entry.value if isinstance(entry, Observation) else None
+    return value is not None and len(value.as_sent) > 6 and number(value) != digits_of(value)
+
+
+def _urgency(candidate: Candidate) -> tuple[bool, bool, bool]:
+    """Allergies that stand and are dangerous first, "no known allergies" last; other sections as they are."""
+    entry = candidate.entry
+    if not isinstance(entry, Allergy):
+        return (False, False, False)
+    return (entry.none_asserted, entry.activity == "historical", entry.criticality != "high")
 
 
 def _chart_order(candidate: Candidate) -> tuple[str, int]:

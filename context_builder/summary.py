@@ -34,7 +34,14 @@ _EXTRA = {
 }
 """Facts of a block besides the must-include ones, which are always mentioned; results are chosen further down."""
 _OTHER_RESULTS = 12
-_KINDS = {"reports": "event", "encounters": "event", "procedures": "event", "immunizations": "event", "notes": "event"}
+_OTHERS = (
+    ("Procedures", "procedures", "event"),
+    ("Vaccinations", "immunizations", "event"),
+    ("Social history", "social_history", "finding"),
+    ("Assessments", "assessments", "finding"),
+    ("Care plans", "care_plans", "finding"),
+    ("Documents", "notes", "event"),
+)
 _MARKS = {"H": "high", "L": "low", "A": "abnormal", "abnormal": "abnormal"}
 _COVERAGE_WORDS = {
     "empty": "asked, nothing returned",
@@ -68,38 +75,33 @@ class _Page:
 def summarize(doc: ContextDocument, *, chart: Chart | None = None) -> Summary:
     """The deterministic summary of `doc`. `chart` is accepted for callers that have it; the facts suffice."""
     blocks = _blocks(doc.facts)
-    silent = {section: _silence(doc.coverage, section) for section in _SAFETY if not _holds(doc.facts, section)}
     page = _Page()
-    page.block("Patient", (_say(_line(f), [f], "identity") for f in blocks.get("demographics", ())))
-    page.block("Allergies", [*_each(blocks, "allergies", "allergy"), *_unknown(silent, "allergies")])
-    page.block("Active problems", [*_each(blocks, "problems", "problem"), *_unknown(silent, "problems")])
-    current = blocks.get("medications", [])
-    sure = [f for f in current if f.status != "uncertain"]
-    page.block(
-        "Current medications", [*(_say(_line(f), [f], "medication") for f in sure), *_unknown(silent, "medications")]
-    )
-    page.block("May not be current", (_say(_line(f), [f], "medication") for f in current if f not in sure))
+    several = len({o.site for f in doc.facts for o in f.origin}) > 1
+
+    def told(facts: Iterable[Fact], kind: str) -> list[ShownStatement]:
+        return [_say(_line(f) + (_sites(f) if several else ""), [f], kind) for f in facts]
+
+    def known(section: str) -> list[ShownStatement]:
+        return [_uncited(t) for t in _silence(doc, section)]
+
+    drugs = blocks.get("medications", [])
+    sure = [f for f in drugs if f.status != "uncertain"]
+    page.block("Patient", told(blocks.get("demographics", ()), "identity"))
+    page.block("Allergies", [*told(blocks.get("allergies", ()), "allergy"), *known("allergies")])
+    page.block("Active problems", [*told(blocks.get("problems", ()), "problem"), *known("problems")])
+    page.block("Current medications", [*told(sure, "medication"), *known("medications")])
+    page.block("May not be current", told((f for f in drugs if f not in sure), "medication"))
     page.block("Sources disagree", (_conflict(c.text, c.keys) for c in doc.conflicts))
     page.block("Latest vital signs", _by_day(blocks.get("vitals", ())))
     page.block("Results", _results(blocks.get("labs", ())))
     page.block("Reports", _reports(blocks.get("reports", ())))
     page.block("Contacts", _repeats(blocks.get("encounters", ()), "event"))
-    for title, block in (
-        ("Past or unconfirmed problems", "past_problems"),
-        ("Past medications", "past_medications"),
-    ):
-        page.block(title, _each(blocks, block, block.removeprefix("past_").removesuffix("s")))
-    for title, block in (
-        ("Procedures", "procedures"),
-        ("Vaccinations", "immunizations"),
-        ("Social history", "social_history"),
-        ("Assessments", "assessments"),
-        ("Care plans", "care_plans"),
-        ("Documents", "notes"),
-    ):
-        page.block(title, _repeats(blocks.get(block, ()), _KINDS.get(block, "finding")))
+    page.block("Past or unconfirmed problems", told(blocks.get("past_problems", ()), "problem"))
+    page.block("Past medications", told(blocks.get("past_medications", ()), "medication"))
+    for title, block, kind in _OTHERS:
+        page.block(title, _repeats(blocks.get(block, ()), kind))
     page.block("What is not known", (_uncited(t) for t in _coverage(doc.coverage)))
-    page.block("Completeness", (_uncited(t) for t in (_completeness(doc),)))
+    page.block("Completeness", [_uncited(_completeness(doc))])
     return Summary(
         context_id=doc.context_id,
         state="record_only",
@@ -127,9 +129,10 @@ def _blocks(facts: Sequence[Fact]) -> dict[str, list[Fact]]:
     return blocks
 
 
-def _holds(facts: Sequence[Fact], section: str) -> bool:
-    """Whether a fact of the section is shown that is not over."""
-    return any(f.section == section and f.status != "historical" for f in facts)
+def _sites(fact: Fact) -> str:
+    """Who says it, where several sites speak and the line does not say so itself."""
+    names = list(dict.fromkeys(o.site for o in fact.origin))
+    return "" if any(f"by {name}" in fact.text for name in names) else f" ({', '.join(names)})"
 
 
 def _says_nothing(fact: Fact) -> bool:
@@ -168,11 +171,6 @@ def _value(fact: Fact) -> str:
     mark = "" if mark.startswith("reference") else mark
     said = " ".join(p for p in (fact.value, fact.unit) if p)
     return f"{said} ({_MARKS.get(mark, mark)})" if mark else said
-
-
-def _each(blocks: dict[str, list[Fact]], block: str, kind: str) -> Iterator[ShownStatement]:
-    for fact in blocks.get(block, ()):
-        yield _say(_line(fact), [fact], kind)
 
 
 def _packed(parts: Sequence[tuple[str, list[Fact]]], kind: str) -> Iterator[ShownStatement]:
@@ -299,21 +297,30 @@ def _reports(facts: Sequence[Fact]) -> Iterator[ShownStatement]:
     yield from _repeats(titles, "event")
 
 
-def _unknown(silent: dict[str, str], section: str) -> list[ShownStatement]:
-    return [_uncited(silent[section])] if silent.get(section) else []
-
-
-def _silence(lines: Sequence[CoverageLine], section: str) -> str:
-    """What is known of a safety section that shows nothing."""
-    said: dict[str, list[str]] = {}
-    for line in lines:
-        if line.section == section:
-            words = _COVERAGE_WORDS.get(line.state, "no current entry in this context")
-            said.setdefault(words, []).append(line.site or "the record")
-    if not said:
-        return ""
-    told = "; ".join(f"{words} ({', '.join(dict.fromkeys(sites))})" for words, sites in said.items())
-    return f"{section.capitalize()} unknown: {told}"
+def _silence(doc: ContextDocument, section: str) -> list[str]:
+    """What a safety section does not know: why it shows nothing, or which site may have more to say."""
+    shown = any(f.section == section and f.status != "historical" for f in doc.facts)
+    unknown: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    for line in doc.coverage:
+        if line.section != section:
+            continue
+        site = line.site or "the record"
+        if line.state in ("present", "none_asserted"):
+            said = (
+                "asserted by the source to be none" if line.state == "none_asserted" else "no entry is marked current"
+            )
+            if not shown:
+                others.setdefault(said, []).append(site)
+        elif line.state != "empty" or not shown:
+            unknown.setdefault(_COVERAGE_WORDS[line.state], []).append(site)
+    name = section.capitalize()
+    found = []
+    for lead, words in ((f"{name} {'may be incomplete' if shown else 'unknown'}", unknown), (name, others)):
+        if words:
+            told = "; ".join(f"{what} ({', '.join(dict.fromkeys(sites))})" for what, sites in words.items())
+            found.append(f"{lead}: {told}")
+    return found
 
 
 def _coverage(lines: Iterable[CoverageLine]) -> list[str]:

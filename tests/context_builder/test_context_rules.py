@@ -113,6 +113,26 @@ def test_differing_values_name_the_measurement_and_both_values() -> None:
     assert "measurement: Weight: " in said and "81 kg at north" in said and "18 kg at south" in said
 
 
+def test_conflicts_stand_before_the_results_and_dangerous_allergies_before_everything() -> None:
+    known = everything()
+    mild = entry(Allergy, "a0", "Aloe", activity="active", criticality="low", recorded="2026-06-01")
+    gone = entry(Allergy, "a9", "Cat hair", activity="historical", recorded="2026-06-01")
+    document = built(chart([*known.entries, mild, gone], known.coverage, known.conflicts))
+    listed = [line.partition("] ")[2].partition(";")[0] for line in block(document, "Allergies").splitlines()]
+    assert listed[:3] == ["Penicillin", "Aloe", "Cat hair"] and listed[3].startswith("No known allergies")
+    assert document.text.index("## Conflicts") < document.text.index("## Vital signs")
+
+
+def test_one_drug_current_here_and_stopped_there() -> None:
+    here = drug("a", "warfarin 5 mg", "daily", authored="2026-01-01")
+    there = drug("b", "warfarin 5 mg", activity="historical", status="stopped", site="south", authored="2026-02-01")
+    clash = Conflict(kind="active_vs_stopped", entry_ids=(here.id, there.id))
+    document = built(chart([person(), here, there], conflicts=[clash]), 600)
+    said = document.conflicts[0].text
+    assert "warfarin 5 mg: " in said and "current at north, daily" in said and "stopped at south" in said
+    assert {f.key for f in document.facts if f.section == "medications"} == set(document.conflicts[0].keys)
+
+
 # --- absence and coverage
 
 
@@ -414,3 +434,17 @@ def test_purposes_choose_differently() -> None:
     assert count("medication_review", "medications") > count("care_gaps", "medications")
     assert count("care_gaps", "immunizations") > count("medication_review", "immunizations")
     assert count("visit_prep", "encounters") > count("care_gaps", "encounters")
+
+
+def test_the_same_problem_from_several_places_is_one_line_with_all_its_dates() -> None:
+    entries = [
+        problem("a", "Heart failure", onset="2024-12-07"),
+        problem("b", "Heart failure", onset="2024-10-28", site="south"),
+        problem("c", "Gout", onset="2011"),
+    ]
+    document = built(chart([person(), *entries]))
+    assert block(document, "Active problems").splitlines()[:2] == [
+        "- Heart failure: since 2024-12-07 (A) [P1], since 2024-10-28 (B) [P2]",
+        "- [P3] Gout; since 2011 (A)",
+    ]
+    assert [f.text for f in document.facts if f.section == "problems"][:2] == ["since 2024-12-07", "since 2024-10-28"]

@@ -45,7 +45,7 @@ def test_it_reads_in_the_order_a_clinician_reads() -> None:
 def test_medications_are_told_with_dose_and_date_and_the_doubtful_and_stopped_ones_apart() -> None:
     _, summary = summary_of(everything())
     assert any(
-        "metformin 500 mg tablet; 1 tablet twice daily; ordered 2026-01-10" in line
+        "metformin 500 mg tablet; 1 tablet twice daily; ordered 2026-01-10 (north)." in line
         for line in block(summary, "Current medications")
     )
     assert all("aspirin" not in line for line in block(summary, "Current medications"))
@@ -76,6 +76,16 @@ def test_what_the_record_does_not_know_is_told_where_it_is_looked_for() -> None:
     assert block(summary, "Allergies") == ["- Allergies unknown: query failed (north)."]
     assert "Not asked: medications" in summary.text
     assert not re.search(r"(?i)\bno known|\bnone\b|\bno allerg", summary.text)
+
+
+def test_a_site_that_failed_is_named_beside_what_the_others_know() -> None:
+    _, summary = summary_of(everything())
+    assert block(summary, "Active problems")[-1] == "- Problems may be incomplete: query failed (south)."
+
+
+def test_only_past_medications_is_no_negative() -> None:
+    _, summary = summary_of(chart([person(), drug("m", "warfarin", activity="historical", status="stopped")]))
+    assert block(summary, "Current medications") == ["- Medications: no entry is marked current (north)."]
 
 
 def test_an_asserted_absence_is_told_with_its_source() -> None:
