@@ -81,6 +81,10 @@ class AuthorizationServer:
         """Where tokens are given now."""
         return self._rules.moved_token_path if self._faults.standing("token_moved") else self._rules.token_path
 
+    def published_token_url(self, origin: str) -> str:
+        """Where discovery says that tokens are given."""
+        return f"{'http://elsewhere.invalid' if self._faults.standing('token_foreign') else origin}{self.token_path}"
+
     def now(self) -> float:
         """The hospital's clock."""
         skew = self._faults.standing("clock_skew")

@@ -10,17 +10,13 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from service.practice_ehr.changes import Changes, Chosen, Strict
 
 DRESSES = Path(__file__).parent / "dresses"
 Body = Literal["outcome", "html", "text", "empty"]
 Json = dict[str, Any]
-
-
-class Strict(BaseModel):
-    """An unknown key fails to load."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Refusal(Strict):
@@ -61,6 +57,29 @@ class RefusedValue(Strict):
     param: str
     values: tuple[str, ...]
     refusal: Refusal
+
+
+class AllowedValues(Strict):
+    """A parameter that only knows these values; any other is refused."""
+
+    types: tuple[str, ...]
+    param: str
+    values: tuple[str, ...]
+    refusal: Refusal
+
+
+class Redirect(Strict):
+    """A read or search that first answers with a redirect to the same address with a mark on it."""
+
+    types: tuple[str, ...] = ("*",)
+    interaction: Literal["", "search", "read"] = ""
+    status: Literal[301, 302, 307, 308] = 302
+
+
+class Unlisted(Chosen):
+    """Resources that searches leave out and reads give: linked ones that an export forgets."""
+
+    categories: tuple[str, ...] = ()
 
 
 class SearchOutcome(Strict):
@@ -106,63 +125,6 @@ class Authorization(Strict):
     scope_refusal: Refusal = Refusal(status=403, code="forbidden", text="The scope does not allow this.")
 
 
-class Chosen(Strict):
-    """Which resources a rule touches: types, and a share chosen by hash, so that it is the same on every machine."""
-
-    types: tuple[str, ...] = ("*",)
-    share: float = Field(default=1.0, ge=0, le=1)
-
-
-class LocalCodes(Chosen):
-    """A local code beside or instead of the standard ones. The share is of concepts: a concept is local everywhere or nowhere."""
-
-    name: str
-    paths: tuple[str, ...] = ("code",)
-    categories: tuple[str, ...] = Field(default=(), description="Only resources of these categories.")
-    system: str = ""
-    mode: Literal["beside", "instead", "text_only", "empty_coding"] = "beside"
-    user_selected: bool = False
-    extension_url: str = Field(default="", description="An extension of the resource that repeats the local code.")
-
-
-class AddCoding(Chosen):
-    """A coding this EHR has beside what is there."""
-
-    path: str
-    system: str
-    code: str
-    display: str = ""
-
-
-class Drop(Chosen):
-    """Elements this EHR leaves out."""
-
-    paths: tuple[str, ...]
-
-
-class ExtensionRule(Chosen):
-    """A vendor extension on resources."""
-
-    url: str
-    value: dict[str, Any] = Field(description="The value[x] element, as in the resource.")
-
-
-class Changes(Strict):
-    """What the EHR does to clean resources."""
-
-    medication: Literal["codeable", "reference", "contained"] = "codeable"
-    systems: dict[str, str] = Field(
-        default={}, description="Code system URIs replaced by others (bare OIDs, typing errors)."
-    )
-    local_codes: tuple[LocalCodes, ...] = ()
-    add_codings: tuple[AddCoding, ...] = ()
-    drop: tuple[Drop, ...] = ()
-    extensions: tuple[ExtensionRule, ...] = ()
-    quantity_as_text_share: float = Field(
-        default=0, ge=0, le=1, description="Share of Observations with valueString for a quantity."
-    )
-
-
 class Dress(Strict):
     """One kind of EHR."""
 
@@ -183,6 +145,15 @@ class Dress(Strict):
     unknown_params: Literal["ignore", "refuse"] = "ignore"
     required: tuple[RequiredParams, ...] = ()
     refused_values: tuple[RefusedValue, ...] = ()
+    allowed_values: tuple[AllowedValues, ...] = ()
+    identifier_without_system: Refusal | None = Field(
+        default=None, description="Answer to a search by identifier that names no system; None: it is searched."
+    )
+    unknown_tenant: Refusal | None = Field(default=None, description="Answer below the base path of another tenant.")
+    redirects: tuple[Redirect, ...] = ()
+    unlisted: tuple[Unlisted, ...] = ()
+    binary_as_is: bool = Field(default=False, description="Binary always answers with its content, never as FHIR JSON.")
+    resources: tuple[Json, ...] = Field(default=(), description="What every hospital in this dress holds besides.")
     outcomes: tuple[SearchOutcome, ...] = ()
     paging: Paging
     meta: Meta = Meta()

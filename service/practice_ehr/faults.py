@@ -15,6 +15,9 @@ FaultKind = Literal[
     "delay",  # wait `seconds`, then answer
     "drip",  # one byte every `seconds` (1 when not said)
     "reset",  # the connection is reset before anything is answered
+    "endless_body",  # a body that never ends
+    "redirect",  # `status` 302 (or as given) to the same address with a mark on it
+    "foreign_redirect",  # a redirect to another host
     "cut",  # the connection ends in the middle of the body
     "truncated_json",  # a complete answer that holds half a document
     "html_login",  # 200 with a login page
@@ -34,6 +37,7 @@ FaultKind = Literal[
     "dead_link",  # the link to a further page is dead
     "expire_token",  # the token used is dead when this request comes
     "token_moved",  # the token endpoint is elsewhere now, discovery says where
+    "token_foreign",  # discovery names a token endpoint on another host
     "revoked_client",  # tokens and assertions of all clients are refused
     "scopes_reduced",  # `types` are not granted
     "scopes_lied",  # `types` are in the granted scope, and refused all the same
@@ -42,7 +46,7 @@ FaultKind = Literal[
 PAGING_TRAPS = frozenset(
     {"self_loop", "a_b_a", "endless", "duplicates", "empty_page", "long_link", "foreign_link", "dead_link"}
 )
-STANDING = frozenset({"token_moved", "revoked_client", "scopes_reduced", "scopes_lied", "clock_skew"})
+STANDING = frozenset({"token_moved", "token_foreign", "revoked_client", "scopes_reduced", "scopes_lied", "clock_skew"})
 """Faults of the authorization server that hold while they are set; request counters do not apply."""
 
 
@@ -60,8 +64,9 @@ class Fault(BaseModel):
     first: int = Field(default=1, ge=1, description="From the nth matching request on.")
     times: int | None = Field(default=None, ge=1, description="For so many matching requests; None: always.")
     page: int | None = Field(default=None, ge=1, description="Only at this page of a search.")
-    status: int = Field(default=503, ge=100, le=599)
+    status: int | None = Field(default=None, ge=200, le=599, description="For status (503) and redirects (302).")
     body: Literal["outcome", "html", "text", "empty"] = "outcome"
+    text: str = Field(default="Practice fault.", description="What the body of a status says.")
     retry_after: str | None = Field(
         default=None, description="Header as given: seconds or anything absurd; `date:<seconds>` becomes an HTTP date."
     )

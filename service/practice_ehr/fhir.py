@@ -14,7 +14,8 @@ from service.practice_ehr.query import Query, parse_query
 from service.practice_ehr.search import select, sort
 from service.practice_ehr.search_params import values_at
 from service.practice_ehr.spoil import spoil_bundle, spoil_resource
-from service.practice_ehr.store import Store
+from service.practice_ehr.store import Store, target_of
+from service.practice_ehr.wear import chosen, of_category
 
 SHARED = frozenset({"Medication", "Practitioner", "PractitionerRole", "Organization", "Location"})
 
@@ -59,8 +60,15 @@ class FhirServer:
             return self._bundle(exchange, self._further(exchange))
         number = self._number(values)
         query = parse_query(self._dress, kind, exchange.params, strict=exchange.strict)
-        matches = sort(select(self._store, kind, query.criteria), kind, query.sort)
+        listed = [r for r in select(self._store, kind, query.criteria) if not self._unlisted(r)]
+        matches = sort(listed, kind, query.sort)
         return self._bundle(exchange, self._start(exchange, query, matches, f"{exchange.base}/{kind}", number))
+
+    def _unlisted(self, resource: Json) -> bool:
+        return any(
+            of_category(resource, rule.categories) and chosen(rule, resource, f"{self._dress.name}:unlisted:{index}")
+            for index, rule in enumerate(self._dress.unlisted)
+        )
 
     def _number(self, values: dict[str, str]) -> int:
         number = self.pages.plain_number(values)
@@ -102,7 +110,7 @@ class FhirServer:
     def _referenced(self, resources: Iterable[Json]) -> Iterable[Json]:
         for resource in resources:
             for reference in _references(resource):
-                kind, _, found = reference.rpartition("/")
+                kind, found = target_of(reference)
                 target = self._store.get(kind, found) if kind in SHARED else None
                 if target:
                     yield target
@@ -144,7 +152,7 @@ class FhirServer:
     def _included(self, resource: Json, include: str) -> Iterable[Json]:
         element = {"MedicationRequest:medication": "medicationReference"}.get(include, include.partition(":")[2])
         for reference in values_at(resource, f"{element}.reference"):
-            kind, _, found = str(reference).rpartition("/")
+            kind, found = target_of(str(reference))
             target = self._store.get(kind, found) if kind in SHARED else None
             if target:
                 yield target
@@ -162,7 +170,7 @@ class FhirServer:
         resource = self._store.get(target.resource_type, target.resource_id)
         if resource is None or target.version not in ("", resource.get("meta", {}).get("versionId")):
             raise self._missing()
-        if target.resource_type == "Binary" and not _wants_fhir(exchange):
+        if target.resource_type == "Binary" and (self._dress.binary_as_is or not _wants_fhir(exchange)):
             return _raw(resource)
         meta, headers = resource.get("meta", {}), {}
         if "versionId" in meta:

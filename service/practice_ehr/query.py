@@ -43,6 +43,7 @@ def parse_query(dress: Dress, resource_type: str, params: list[tuple[str, str]],
     _required(dress, resource_type, criteria)
     check_criteria(resource_type, criteria)
     _refused_values(dress, resource_type, criteria)
+    _identifier(dress, resource_type, criteria)
     _patient(dress, resource_type, criteria)
     return Query(
         resource_type,
@@ -55,6 +56,8 @@ def parse_query(dress: Dress, resource_type: str, params: list[tuple[str, str]],
     )
 
 
+MOVED = "_moved"
+"""The mark of an address that a redirect led to."""
 PAGE_PARAMS = {
     "sessionID": "session",
     "-pageContext": "context",
@@ -63,6 +66,7 @@ PAGE_PARAMS = {
     "_walk": "page",
     "-pageDirection": "context",
     "_pad": "",
+    MOVED: "",
 }
 
 
@@ -85,6 +89,21 @@ def _refused_values(dress: Dress, resource_type: str, criteria: list[tuple[str, 
             codes = {v.rpartition("|")[2] for v in value.split(",")}
             if name == rule.param and codes & set(rule.values):
                 raise refused(rule.refusal, dress.content_type)
+    for allowed in dress.allowed_values:
+        if applies(allowed.types, resource_type):
+            for name, value in criteria:
+                codes = {v.rpartition("|")[2] for v in value.split(",")}
+                if name == allowed.param and codes - set(allowed.values):
+                    raise refused(allowed.refusal, dress.content_type)
+
+
+def _identifier(dress: Dress, resource_type: str, criteria: list[tuple[str, str]]) -> None:
+    """Record numbers repeat from system to system: some EHRs search for `system|value` only."""
+    if dress.identifier_without_system is None or resource_type != "Patient":
+        return
+    for name, value in criteria:
+        if name == "identifier" and any(not part.rpartition("|")[0] for part in value.split(",")):
+            raise refused(dress.identifier_without_system, dress.content_type)
 
 
 def _patient(dress: Dress, resource_type: str, criteria: list[tuple[str, str]]) -> None:

@@ -56,6 +56,7 @@ _BY_TYPE = {
     "DocumentReference": "patient:reference:subject subject:reference:subject status:token:status category:token:category "
     "type:token:type date:date:date period:date:context.period encounter:reference:context.encounter",
     "ServiceRequest": f"{_SUBJECT} category:token:category code:token:code intent:token:intent authored:date:authoredOn",
+    "EpisodeOfCare": f"{_PATIENT} status:token:status type:token:type date:date:period",
     "Provenance": "target:reference:target",
     "Practitioner": "identifier:token:identifier family:string:name.family given:string:name.given "
     "name:string:name.family|name.given|name.text",

@@ -16,15 +16,16 @@ from starlette.routing import Route
 
 from service.practice_ehr.auth import AuthorizationServer, TokenRefused, bearer
 from service.practice_ehr.capability import capability_statement, smart_configuration
-from service.practice_ehr.dress import Json, Refusal
+from service.practice_ehr.dress import Dress, Json, Refusal, applies
 from service.practice_ehr.exchange import Exchange, Target, parse_target
 from service.practice_ehr.faults import Fault, Faults
 from service.practice_ehr.fhir import FhirServer
 from service.practice_ehr.hospital import Hospital, check_resource
 from service.practice_ehr.outcome import Refused, Reply, bad_request, refused, reply_of
+from service.practice_ehr.query import MOVED
 from service.practice_ehr.store import Store
-from service.practice_ehr.transport import Cut, Drip, Reset
-from service.practice_ehr.wear import wear
+from service.practice_ehr.transport import Cut, Drip, Endless, Reset
+from service.practice_ehr.wear import of_the_dress, wear
 
 MOST_BODY_BYTES = 1_000_000
 MOST_SEEN = 100_000
@@ -54,11 +55,11 @@ class PracticeServer:
         self.origin = origin
         self.faults = Faults(hospital.faults)
         self.store = Store(self.dress, hospital.loaded_at)
-        self.store.load(wear(hospital.resources, self.dress, self.dress.tenant))
+        self.base_path = self.dress.base_path.replace("{tenant}", self.dress.tenant)
+        self.store.load([*of_the_dress(self.dress, self.dress.tenant), *self._worn(hospital.resources)])
         self.auth = AuthorizationServer(self.dress, hospital.clients or {}, self.faults)
         self.open = hospital.clients is None
         self.requests: list[Seen] = []
-        self.base_path = self.dress.base_path.replace("{tenant}", self.dress.tenant)
         self._fhir = FhirServer(self.dress, self.store)
 
     @property
@@ -69,8 +70,12 @@ class PracticeServer:
     def put(self, resource: Json) -> None:
         """Create or replace a resource, dressed like the others."""
         check_resource(resource)
-        for worn in wear([resource], self.dress, self.dress.tenant):
+        for worn in self._worn([resource]):
             self.store.put(worn)
+
+    def _worn(self, resources: list[Json]) -> list[Json]:
+        base = f"{self.origin}{self.base_path}" if self.origin else ""
+        return wear(resources, self.dress, self.dress.tenant, base)
 
     async def token(self, request: Request) -> Response:
         """The token endpoint. Also answers at the path it moved from: 404, as a retired host would."""
@@ -80,6 +85,12 @@ class PracticeServer:
             response = await self._token(request)
         self._note(Seen(request.method, "token", "token", response.status_code, fault=_names(due)))
         return self._below(response, due)
+
+    async def nowhere(self, request: Request) -> Response:
+        """Below the base path of a tenant that is not here."""
+        refusal = self.dress.unknown_tenant or self.dress.unsupported
+        self._note(Seen(request.method, "other", "other", refusal.status))
+        return _response(reply_of(refusal, self.dress.content_type))
 
     async def fhir(self, request: Request) -> Response:
         """Everything below the FHIR base."""
@@ -100,7 +111,7 @@ class PracticeServer:
         due = self.faults.due(target.resource_type, target.interaction, page)
         if "expire_token" in due:
             self.auth.revoke(bearer(request.headers.get("authorization", "")))
-        response, count = await self._before(request, due), 0
+        response, count = await self._before(request, due) or self._redirect(request, target, params, due), 0
         if response is None:
             reply = self._reply(request, target, params, due)
             response, count = _response(reply), reply.count
@@ -109,6 +120,20 @@ class PracticeServer:
         )
         self._note(seen)
         return self._below(response, due)
+
+    def _redirect(
+        self, request: Request, target: Target, params: list[tuple[str, str]], due: dict[str, Fault]
+    ) -> Response | None:
+        """By the dress or by a fault: to the same address with a mark on it, once; or to another host."""
+        status = _redirect_status(self.dress, target)
+        if "foreign_redirect" in due:
+            return Response(b"", due["foreign_redirect"].status or 302, {"Location": "http://elsewhere.invalid/fhir"})
+        if "redirect" in due:
+            status = due["redirect"].status or 302
+        if not status or MOVED in dict(params) or request.method != "GET":
+            return None
+        url = _url(request, self._origin(request))
+        return Response(b"", status, {"Location": f"{url}{'&' if '?' in url else '?'}{MOVED}=1"})
 
     def _reply(self, request: Request, target: Target, params: list[tuple[str, str]], due: dict[str, Fault]) -> Reply:
         try:
@@ -143,7 +168,7 @@ class PracticeServer:
             fault = due["status"]
             reply = reply_of(
                 Refusal.model_construct(
-                    status=fault.status, body=fault.body, code="transient", details="", text="Practice fault."
+                    status=fault.status or 503, body=fault.body, code="transient", details="", text=fault.text
                 )
             )
             if fault.retry_after is not None:
@@ -160,7 +185,7 @@ class PracticeServer:
         body = bytes(response.body)
         if "truncated_json" in due:
             body = body[: len(body) // 2]
-        kind = Cut if "cut" in due else Drip if "drip" in due else Response
+        kind = Cut if "cut" in due else Drip if "drip" in due else Endless if "endless_body" in due else Response
         if kind is Response and len(body) == len(response.body):
             return response
         changed = kind(body, response.status_code, {k: v for k, v in response.headers.items() if k != "content-length"})
@@ -173,7 +198,7 @@ class PracticeServer:
         response = await self._before(request, due)
         if response is None:
             origin = self._origin(request)
-            token_url = None if self.open else f"{origin}{self.auth.token_path}"
+            token_url = None if self.open else self.auth.published_token_url(origin)
             if target.interaction == "metadata":
                 date = self.hospital.loaded_at.astimezone(UTC).isoformat()
                 statement = capability_statement(self.dress, f"{origin}{self.base_path}", token_url, date)
@@ -212,18 +237,27 @@ class PracticeServer:
             self.requests.append(seen)
 
 
+def _redirect_status(dress: Dress, target: Target) -> int:
+    for rule in dress.redirects:
+        if applies(rule.types, target.resource_type) and rule.interaction in ("", target.interaction):
+            return rule.status
+    return 0
+
+
 def create_app(hospital: Hospital, *, origin: str | None = None) -> Starlette:
     """The server of `hospital`. `origin`: what its links and the token audience begin with (default: what the client
     called). `app.state.practice` is the PracticeServer."""
     practice = PracticeServer(hospital, origin)
     rules = practice.dress.authorization
-    app = Starlette(
-        routes=[
-            Route(rules.token_path, practice.token, methods=METHODS),
-            Route(rules.moved_token_path, practice.token, methods=METHODS),
-            Route(practice.base_path + "/{path:path}", practice.fhir, methods=METHODS),
-        ]
-    )
+    routes = [
+        Route(rules.token_path, practice.token, methods=METHODS),
+        Route(rules.moved_token_path, practice.token, methods=METHODS),
+        Route(practice.base_path + "/{path:path}", practice.fhir, methods=METHODS),
+    ]
+    if "{tenant}" in practice.dress.base_path:
+        other = practice.dress.base_path.replace("{tenant}", "{other}")
+        routes.append(Route(other + "/{path:path}", practice.nowhere, methods=METHODS))
+    app = Starlette(routes=routes)
     app.state.practice = practice
     return app
 

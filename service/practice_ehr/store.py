@@ -81,8 +81,7 @@ class Store:
         return frozenset(patients)
 
     def _patients_of_target(self, target: object) -> set[str]:
-        kind, _, found = str(target).rpartition("/")
-        kind = kind.rpartition("/")[2]
+        kind, found = target_of(str(target))
         resource = self.get(kind, found)
         return set(self.patients_of(resource)) if resource and kind != "Provenance" else set()
 
@@ -124,5 +123,11 @@ class Store:
 
 def local_id(reference: str, kind: str) -> str:
     """The id in a relative or absolute reference to `kind`; empty when it is something else."""
+    found_kind, found = target_of(reference)
+    return found if found_kind == kind else ""
+
+
+def target_of(reference: str) -> tuple[str, str]:
+    """Type and id in a relative or absolute reference; empty strings when it is something else."""
     parts = reference.split("/_history/")[0].rstrip("/").split("/")
-    return parts[-1] if len(parts) >= 2 and parts[-2] == kind else ""
+    return (parts[-2], parts[-1]) if len(parts) >= 2 else ("", "")

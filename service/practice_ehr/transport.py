@@ -69,6 +69,24 @@ class Cut(Response):
         await reset(scope)
 
 
+class Endless(Response):
+    """Valid JSON as far as it goes, and it goes on."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the client is gone."""
+        headers = [(k, v) for k, v in self.raw_headers if k != b"content-length"]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        gone = asyncio.ensure_future(_disconnected(receive))
+        body = bytes(self.body).rstrip(b"}]") or b"["
+        try:
+            while not gone.done():
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                body = b" " * 65_536
+                await asyncio.sleep(0.001)
+        finally:
+            gone.cancel()
+
+
 class Drip(Response):
     """The body, one byte every `seconds`."""
 

@@ -9,12 +9,18 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from service.practice_ehr.dress import Changes, Chosen, Dress, ExtensionRule, Json, LocalCodes, applies
+from service.practice_ehr.changes import Changes, Chosen, Copies, ExtensionRule, LocalCodes, Recode
+from service.practice_ehr.dress import Dress, Json, applies
 from service.practice_ehr.search_params import values_at
 
+DATES = ("onsetDateTime", "recordedDate", "performedDateTime", "authoredOn", "effectiveDateTime", "date")
 
-def wear(resources: Iterable[Json], dress: Dress, tenant: str) -> list[Json]:
-    """Resources as this EHR would give them; split-out Medications follow at the end. The input is not changed."""
+
+def wear(resources: Iterable[Json], dress: Dress, tenant: str, base: str = "") -> list[Json]:
+    """Resources as this EHR would give them; copies and split-out Medications follow at the end. The input is not changed.
+
+    `base` is the FHIR base, for absolute references; without it all stay relative.
+    """
     worn: list[Json] = []
     medications: dict[str, Json] = {}
     for clean in resources:
@@ -25,7 +31,16 @@ def wear(resources: Iterable[Json], dress: Dress, tenant: str) -> list[Json]:
     worn += [m for found, m in sorted(medications.items()) if found not in known]
     for resource in worn:
         _change(resource, dress, tenant)
+        if base and fraction(dress.name, "absolute", str(resource.get("id"))) < dress.changes.absolute_reference_share:
+            _make_absolute(resource, base)
+    for index, rule in enumerate(dress.changes.copies):
+        worn += [_copy(r, rule) for r in list(worn) if chosen(rule, r, f"{dress.name}:copies:{index}")]
     return worn
+
+
+def of_the_dress(dress: Dress, tenant: str) -> list[Json]:
+    """What every hospital in this dress holds, whatever its data."""
+    return [_filled(r, tenant) for r in dress.resources]
 
 
 def copied(value: Any) -> Any:
@@ -44,10 +59,13 @@ def _change(resource: Json, dress: Dress, tenant: str) -> None:
     changes = dress.changes
     kind, found = str(resource.get("resourceType")), str(resource.get("id"))
     for index, rule in enumerate(changes.local_codes):
-        if applies(rule.types, kind) and _of_category(resource, rule.categories):
+        if applies(rule.types, kind) and of_category(resource, rule.categories):
             _localize(resource, rule, f"{dress.name}:{index}", tenant)
+    for index, other in enumerate(changes.recode):
+        if chosen(other, resource, f"{dress.name}:recode:{index}"):
+            _recode(resource, other)
     for index, more in enumerate(changes.add_codings):
-        if _chosen(more, resource, f"{dress.name}:coding:{index}"):
+        if chosen(more, resource, f"{dress.name}:coding:{index}"):
             for concept in list(values_at(resource, more.path))[:1]:
                 display = {"display": more.display} if more.display else {}
                 concept.setdefault("coding", []).append({"system": more.system, "code": more.code, **display})
@@ -56,20 +74,22 @@ def _change(resource: Json, dress: Dress, tenant: str) -> None:
     if kind == "Observation" and fraction(dress.name, "text", found) < changes.quantity_as_text_share:
         _quantity_as_text(resource)
     for index, drop in enumerate(changes.drop):
-        if _chosen(drop, resource, f"{dress.name}:drop:{index}"):
+        if chosen(drop, resource, f"{dress.name}:drop:{index}"):
             for path in drop.paths:
                 _remove(resource, path)
     for index, extension in enumerate(changes.extensions):
-        if _chosen(extension, resource, f"{dress.name}:extension:{index}"):
+        if chosen(extension, resource, f"{dress.name}:extension:{index}"):
             _extend(resource, extension, tenant)
 
 
-def _chosen(rule: Chosen, resource: Json, salt: str) -> bool:
+def chosen(rule: Chosen, resource: Json, salt: str) -> bool:
+    """Whether a rule touches this resource."""
     kind = str(resource.get("resourceType"))
     return applies(rule.types, kind) and fraction(salt, kind, str(resource.get("id"))) < rule.share
 
 
-def _of_category(resource: Json, categories: tuple[str, ...]) -> bool:
+def of_category(resource: Json, categories: tuple[str, ...]) -> bool:
+    """Whether a resource has one of these categories (any, when none is named)."""
     return not categories or any(c in categories for c in values_at(resource, "category.coding.code"))
 
 
@@ -103,6 +123,40 @@ def _localize_concept(resource: Json, concept: Json, rule: LocalCodes, salt: str
     concept["coding"] = [local] if rule.mode == "instead" else [local, *codings]
     if rule.extension_url:
         resource.setdefault("extension", []).append({"url": rule.extension_url, "valueString": number})
+
+
+def _recode(resource: Json, rule: Recode) -> None:
+    first = next((str(resource[name]) for name in DATES if name in resource), "")
+    if rule.before and not (first and first < rule.before):
+        return
+    for concept in values_at(resource, rule.path):
+        found = [rule.map[c["code"]] for c in concept.get("coding") or [] if c.get("code") in rule.map]
+        if found:
+            system, code, display = found[0]
+            concept["coding"] = [{"system": system, "code": code, "display": display}]
+
+
+def _copy(resource: Json, rule: Copies) -> Json:
+    made: Json = copied(resource)
+    made["id"] = f"{resource['id']}{rule.suffix}"
+    if rule.status:
+        made["status"] = rule.status
+    if rule.link_url:
+        link = {"reference": f"{resource['resourceType']}/{resource['id']}"}
+        made.setdefault("extension", []).append({"url": rule.link_url, "valueReference": link})
+    return made
+
+
+def _make_absolute(value: Any, base: str) -> None:
+    if isinstance(value, dict):
+        reference = value.get("reference")
+        if isinstance(reference, str) and reference[:1].isupper():
+            value["reference"] = f"{base}/{reference}"
+        for item in value.values():
+            _make_absolute(item, base)
+    elif isinstance(value, list):
+        for item in value:
+            _make_absolute(item, base)
 
 
 def _rename_systems(value: Any, systems: dict[str, str]) -> None:
@@ -142,6 +196,8 @@ def _extend(resource: Json, rule: ExtensionRule, tenant: str) -> None:
 def _filled(value: Any, tenant: str) -> Any:
     if isinstance(value, dict):
         return {k: _filled(v, tenant) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, tenant) for v in value]
     return value.replace("{tenant}", tenant) if isinstance(value, str) else value
 
 
