@@ -194,15 +194,19 @@ def _component(source: Source, item: Json) -> Component:
 
 
 def _pressures(source: Source, panel: Concept, components: list[Json], shared: dict[str, Any]) -> list[Observation]:
-    """One entry a component; the path and so the id name its place. A component without code keeps the panel's.
+    """One entry a pressure; the path and so the id name its place. A component without code keeps the panel's. Components
+    that are no vital sign (number of measurements, cuff size) qualify the pressures and go with each of them.
 
     The panel's interpretation and range do not say which of the pressures they mean: both are kept, they judge neither.
     """
     made: list[Observation] = []
-    common = list(source.flags)
     told = shared["interpretation"]
     shared = shared | {"notes": (*shared["notes"], f"interpretation of the panel: {told}") if told else shared["notes"]}
+    parts = tuple(_component(source, c) for c in components if _qualifies(source, c))
+    common = list(source.flags)
     for index, item in enumerate(components):
+        if _qualifies(source, item):
+            continue
         source.flags = list(common)
         concept = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION, flags=True) or panel
         value = _value(source, item)
@@ -217,11 +221,29 @@ def _pressures(source: Source, panel: Concept, components: list[Json], shared: d
         _check_number(source, concept.code_in(LOINC) or "", fields.get("value"))
         made.append(
             Vital(
-                id=source.id(path), origins=source.origins(path), concept=concept, flags=tuple(source.flags), **fields
+                id=source.id(path),
+                origins=source.origins(path),
+                concept=concept,
+                components=parts,
+                flags=tuple(source.flags),
+                **fields,
             )
         )
     source.flags = common
     return made
+
+
+def _qualifies(source: Source, item: Json) -> bool:
+    """A component of a pressure panel that says something about the pressures instead of being one."""
+    loinc = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION).code_in(LOINC)
+    if loinc in VITAL_LOINC or "dataAbsentReason" in item:
+        return False
+    value = _value(source, item)
+    quantity = value.get("value")
+    return bool(value) and (quantity is None or (quantity.code or quantity.unit) not in _PRESSURE_UNITS)
+
+
+_PRESSURE_UNITS = ("mm[Hg]", "kPa", "")
 
 
 def _is_pressure(source: Source, components: list[Json]) -> bool:

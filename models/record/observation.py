@@ -42,7 +42,9 @@ class Observation(Entry, frozen=True):
         bool | None, Meta(description="From interpretation, else from the reference range; None when neither says.")
     ] = None
     reference_ranges: Annotated[tuple[ReferenceRange, ...], Meta(description="Reference ranges as sent.")] = ()
-    components: Annotated[tuple[Component, ...], Meta(description="Components of a panel that is kept whole.")] = ()
+    components: Annotated[
+        tuple[Component, ...], Meta(description="Components of a panel that is kept whole, or that qualify a pressure.")
+    ] = ()
     performer: Annotated[tuple[NamedRef, ...], Meta(description="Who measured or is responsible.")] = ()
     specimen: Annotated[str, Meta(description="Specimen, by display or reference.")] = ""
     method: Annotated[str, Meta(description="Method in words.")] = ""

@@ -40,6 +40,19 @@ def test_a_panel_under_a_local_code_is_known_by_its_components() -> None:
     assert one(observation(code="24323-8", component=glucose)).components[0].value.value == 90
 
 
+def test_what_qualifies_a_pressure_is_no_vital_sign_of_its_own() -> None:
+    panel = pressure()
+    panel["component"] += [
+        {"code": cc("", "Cuff size"), "valueString": "large"},
+        {"code": cc("55428-7", "Number of measurements", LOINC), "valueQuantity": quantity(3, "{#}")},
+        {"code": cc("8867-4", "Heart rate", LOINC), "valueQuantity": quantity(71, "/min")},
+    ]
+    systolic, diastolic, pulse = read(panel).entries
+    assert pulse.concept.code_in(LOINC) == "8867-4" and pulse.origin.path == "component[4]"
+    for entry in (systolic, diastolic):
+        assert [c.concept.display for c in entry.components] == ["Cuff size", "Number of measurements"]
+
+
 def test_a_missing_half_of_a_pressure_is_a_state_and_not_a_value() -> None:
     absent = {"dataAbsentReason": cc("not-performed", "Not performed")}
     systolic, diastolic = read(pressure(diastolic=absent)).entries
