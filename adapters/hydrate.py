@@ -88,10 +88,11 @@ class Hydrator:
         fresh: list[RawResource] = []
 
         async def one(key: Key) -> None:
-            if found.size > self._limits.max_section_bytes:
-                _miss(found, self._site, section, key, "not fetched: cap on the section's bytes")
-                return
-            got = await self._once(key, wanted.documents.get(key), patient)
+            async with self._slots:  # so that what the first answers say, and weigh, is known before the next
+                if found.size > self._limits.max_section_bytes:
+                    got: RawResource | Rejected | str = "not fetched: cap on the section's bytes"
+                else:
+                    got = await self._once(key, wanted.documents.get(key), patient)
             if isinstance(got, RawResource):
                 found.size += len(got.content)
                 found.resources[key] = got
@@ -114,8 +115,7 @@ class Hydrator:
     async def _once(self, key: Key, attached: Attached | None, patient: str) -> RawResource | Rejected | str:
         async with self._locks[key]:  # two sections may refer to it; whoever is cancelled leaves it to the other
             if key not in self._got:
-                async with self._slots:  # so that what the first answers say of a type is known before the next
-                    self._got[key] = await self._get(key, attached, patient)
+                self._got[key] = await self._get(key, attached, patient)
             return self._got[key]
 
     async def _get(self, key: Key, attached: Attached | None, patient: str) -> RawResource | Rejected | str:
