@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from service.cli import file_commands, key_commands, record_commands, service_commands, site_commands
+from service.cli import file_commands, key_commands, practice_commands, record_commands, service_commands, site_commands
 from service.cli.output import INTERRUPTED, USAGE, CommandError, emit_error, wants_json
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 2 usage, 3 bad input, 4 budget too small, 5 unavailable, 6 not found or ambiguous, "
     "7 refused.",
 )
-for room in (file_commands, record_commands, site_commands, service_commands, key_commands):
+for room in (file_commands, record_commands, site_commands, service_commands, key_commands, practice_commands):
     room.register(app)
 
 

@@ -134,6 +134,7 @@ class Dress(Strict):
     hospital: str = Field(
         default="lakeshore", description="Which hospital of the built-in population wears it by default."
     )
+    profile: str = Field(default="generic", description="Folder of adapters/vendors that speaks to such an EHR.")
     base_path: str = Field(pattern=r"^(/[A-Za-z0-9_.{}-]+)+$")
     tenant: str = Field(default="0", description="Default of the hospital's number.")
     content_type: str = "application/fhir+json; charset=utf-8"

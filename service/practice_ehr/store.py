@@ -48,6 +48,10 @@ class Store:
         """One resource."""
         return self._by_type.get(kind, {}).get(found)
 
+    def types(self) -> tuple[str, ...]:
+        """Types of which there is at least one resource."""
+        return tuple(kind for kind, held in self._by_type.items() if held)
+
     def of_type(self, kind: str) -> Iterable[Json]:
         """All resources of a type."""
         return self._by_type.get(kind, {}).values()

@@ -194,7 +194,9 @@ class Care:
     def write(self, visit: Visit, *, document: str = "progress", form: str = "text") -> None:
         """The note of a visit, from what happened there."""
         text = narratives.progress_note(self, visit)
-        documents.note(visit.record, document, text, visit.moment + timedelta(minutes=22), visit.encounter, form=form)
+        moment = visit.moment + timedelta(minutes=22)
+        made = documents.note(visit.record, document, text, moment, visit.encounter, form=form)
+        clinical.provenance(visit.record, [made, visit.encounter], moment)
 
     def past(self, moment: datetime) -> bool:
         """Whether a moment has come."""
