@@ -97,6 +97,19 @@ async def test_every_wrong_request_has_its_code_and_is_not_repeated(asked: Asked
         assert len(asked.world.audited()) == before + 1, told
 
 
+async def test_extreme_but_valid_requests_are_answered(asked: Asked) -> None:
+    for body in (
+        {"window_days": 10**18},
+        {"as_of": "0001"},
+        {"as_of": "9999-12-31T23:59:59Z"},
+        {"budget_tokens": 1_000_000},
+        {"model": "no such model \u202e<script>"},
+        {"purpose": "question", "question": "a" * 4000},
+    ):
+        answer = await asked("POST", CONTEXT, json=body)
+        assert answer.status_code in (200, 422), (body, answer.text)
+
+
 async def test_a_strangers_body_is_not_even_read(asked: Asked) -> None:
     broken = {"content": b"{", "headers": {"content-type": "application/json"}}
     for path in (CONTEXT, SEARCH):

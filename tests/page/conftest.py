@@ -1,0 +1,8 @@
+"""The app and the world of the API tests."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+for folder in (HERE, HERE.parent / "api", HERE.parent / "store"):
+    sys.path.insert(0, str(folder))
