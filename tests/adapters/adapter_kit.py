@@ -154,7 +154,9 @@ def key_pair(alg: str = "ES384") -> KeyPair:
     return KeyPair.generate(alg)  # type: ignore[arg-type]
 
 
-def site_at(base: str, vendor: str = "generic", *, auth: str = "none", limits: Json | None = None, **more: Any) -> SiteConfig:
+def site_at(
+    base: str, vendor: str = "generic", *, auth: str = "none", limits: Json | None = None, **more: Any
+) -> SiteConfig:
     """A site file for a server on loopback."""
     overrides = dict(more.pop("overrides", {}))
     overrides["limits"] = FAST | (limits or {}) | overrides.get("limits", {})

@@ -71,7 +71,13 @@ DEEP = '{"resourceType":"Observation","id":"deep","x":' + "[" * 10_000 + "]" * 1
 
 @pytest.mark.parametrize(
     "bad",
-    [DEEP.encode(), b'{"resourceType":"Observation","id":"\xff\xfe"}', b'{"resourceType":"Observation","v":NaN}', b'{"id":"\\ud800"}', b"{,}"],
+    [
+        DEEP.encode(),
+        b'{"resourceType":"Observation","id":"\xff\xfe"}',
+        b'{"resourceType":"Observation","v":NaN}',
+        b'{"id":"\\ud800"}',
+        b"{,}",
+    ],
     ids=["deep", "latin-1", "nan", "lone-surrogate", "comma"],
 )
 def test_one_bad_entry_does_not_cost_the_page(bad):
@@ -120,8 +126,15 @@ def test_entries_of_a_wrong_shape_are_strays(entry):
 
 
 def test_strays_beside_resources_and_a_byte_order_mark():
-    body = {"resourceType": "Bundle", "link": "none", "total": True, "entry": [None, 1, {}, {"resource": None}, {"resource": observation("a")}]}
+    body = {
+        "resourceType": "Bundle",
+        "link": "none",
+        "total": True,
+        "entry": [None, 1, {}, {"resource": None}, {"resource": observation("a")}],
+    }
     page = page_of(b"\xef\xbb\xbf" + json.dumps(body).encode())
     assert len(page.resources) == 1 and len(page.strays) == 4
     assert page.links == [] and page.total is None
-    assert page_of({"resourceType": "Bundle"}).resources == page_of({"resourceType": "Bundle", "entry": None}).strays == []
+    assert (
+        page_of({"resourceType": "Bundle"}).resources == page_of({"resourceType": "Bundle", "entry": None}).strays == []
+    )

@@ -113,12 +113,21 @@ def test_loopback_only_where_configured_and_only_that_port():
     with pytest.raises(EgressRefused):  # a public name that points inside is no loopback
         Egress(BASE, allow_loopback=True, resolver=lambda h, p: ["127.0.0.1"]).check(BASE)
     with pytest.raises(EgressRefused):  # and a loopback name never means a machine outside
-        Egress("http://localhost:8000/", allow_loopback=True, resolver=lambda h, p: [PUBLIC]).check("http://localhost:8000/")
+        Egress("http://localhost:8000/", allow_loopback=True, resolver=lambda h, p: [PUBLIC]).check(
+            "http://localhost:8000/"
+        )
 
 
 def test_same_origin_tells_ports_schemes_and_rubbish_apart():
     assert same_origin("https://a.example/x", "https://A.example:443/y")
-    for other in ("http://a.example/", "https://a.example:444/", "https://b.example/", "https://[bad", "relative", "https://a.example:x/"):
+    for other in (
+        "http://a.example/",
+        "https://a.example:444/",
+        "https://b.example/",
+        "https://[bad",
+        "relative",
+        "https://a.example:x/",
+    ):
         assert not same_origin("https://a.example/", other)
 
 
@@ -152,7 +161,9 @@ async def test_next_links_attachments_and_references_never_reach_a_sentinel(link
         assert sentinel.requests == []
         assert vitals.coverage.state == "truncated" and ids(vitals) == ["Observation/o1"]
         assert "DocumentReference/d1" in ids(notes)
-        assert any("document at another address" in m.reference for m in notes.missing), "the document is reported missing"
+        assert any("document at another address" in m.reference for m in notes.missing), (
+            "the document is reported missing"
+        )
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -53,7 +53,10 @@ async def test_tries_are_bounded_and_the_last_answer_is_returned():
 
 
 async def test_a_rule_that_knows_the_answer_beats_the_table():
-    async with WireServer(routes({"/x": Reply(500), "/y": [Reply(400), OK]})) as server, client(server, Clock()) as http:
+    async with (
+        WireServer(routes({"/x": Reply(500), "/y": [Reply(400), OK]})) as server,
+        client(server, Clock()) as http,
+    ):
         await get(http, server, worth_retrying=lambda a: False)
         assert len(server.requests) == 1
         assert (await get(http, server, "/y", worth_retrying=lambda a: True)).status == 200
@@ -127,7 +130,9 @@ async def test_the_waits_of_one_request_stay_within_the_budget():
     assert len(server.requests) == 3 and 50 <= sum(clock.slept) <= 60
 
 
-@pytest.mark.parametrize("reply", [Reply(drop=True), Reply(wire=b""), Reply(wire=b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")])
+@pytest.mark.parametrize(
+    "reply", [Reply(drop=True), Reply(wire=b""), Reply(wire=b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")]
+)
 async def test_broken_connections_are_one_typed_error_and_leave_nothing_open(reply):
     async with WireServer(routes({"/x": [reply, reply, OK], "/y": reply})) as server, client(server, Clock()) as http:
         assert (await get(http, server)).status == 200
@@ -209,19 +214,23 @@ async def test_encodings(encoding, body, good):
 
 async def test_redirects_on_the_same_origin_are_followed_a_few_times():
     hop = Reply(302, headers={"location": "/fhir/y"})
-    async with WireServer(routes({"/x": hop, "/y": OK, "/loop": Reply(307, headers={"location": "/fhir/loop"})})) as server:
-        async with client(server, Clock()) as http:
-            assert (await get(http, server, headers={"Authorization": "Bearer t"})).status == 200
-            assert server.requests[-1].headers["authorization"] == "Bearer t"
-            with pytest.raises(BadAnswer) as error:
-                await get(http, server, "/loop")
-            assert error.value.code == "redirect_loop"
-            with pytest.raises(BadAnswer) as error:  # a form is not sent on
-                await http.send("POST", server.base + "/x", data={"a": "b"})
-            assert error.value.code == "redirect"
+    async with (
+        WireServer(routes({"/x": hop, "/y": OK, "/loop": Reply(307, headers={"location": "/fhir/loop"})})) as server,
+        client(server, Clock()) as http,
+    ):
+        assert (await get(http, server, headers={"Authorization": "Bearer t"})).status == 200
+        assert server.requests[-1].headers["authorization"] == "Bearer t"
+        with pytest.raises(BadAnswer) as error:
+            await get(http, server, "/loop")
+        assert error.value.code == "redirect_loop"
+        with pytest.raises(BadAnswer) as error:  # a form is not sent on
+            await http.send("POST", server.base + "/x", data={"a": "b"})
+        assert error.value.code == "redirect"
 
 
-@pytest.mark.parametrize("location", ["http://[bad", "https://host:port/", "\\\\evil\\x", "javascript:1", "http://127.0.0.1:1/"])
+@pytest.mark.parametrize(
+    "location", ["http://[bad", "https://host:port/", "\\\\evil\\x", "javascript:1", "http://127.0.0.1:1/"]
+)
 async def test_redirects_to_nowhere_are_typed_errors(location):
     async with WireServer(routes({"/x": Reply(301, headers={"location": location})})) as server:
         async with client(server, Clock()) as http:
@@ -230,7 +239,15 @@ async def test_redirects_to_nowhere_are_typed_errors(location):
     assert len(server.requests) <= 4 and {r.path for r in server.requests} == {"/fhir/x"}
 
 
-@pytest.mark.parametrize("wire", [b"\x00\x01\x02", b"HTTP/9.9 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"])
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"\x00\x01\x02",
+        b"HTTP/9.9 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+    ],
+)
 async def test_what_is_no_http_is_a_typed_error(wire):
     async with WireServer(routes({"/x": Reply(wire=wire)})) as server, client(server, Clock(), tries=2) as http:
         with pytest.raises(SiteUnavailable):

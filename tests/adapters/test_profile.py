@@ -17,7 +17,9 @@ def test_every_profile_says_something_on_every_section(vendor):
     profile = load_profile(vendor)
     assert set(profile.sections) == set(SECTIONS) and profile.title
     observations = [q for s in SECTIONS for q in profile.sections[s].queries if q.resource_type == "Observation"]
-    assert all(q.params.get("category") for q in observations), "an Observation search without category is refused at most sites"
+    assert all(q.params.get("category") for q in observations), (
+        "an Observation search without category is refused at most sites"
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,15 @@ def test_a_site_overrides_the_vendor_and_its_rules_come_first():
     assert profile.vendor == "epic" and load_profile("epic", {"vendor": "other"}).vendor == "epic"
 
 
-@pytest.mark.parametrize(("content", "code"), [(None, "file_not_found"), (b"name = ", "invalid_site_file"), (b"\xff\xfe", "invalid_site_file"), (b"name = 5", "invalid_site_file")])
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (None, "file_not_found"),
+        (b"name = ", "invalid_site_file"),
+        (b"\xff\xfe", "invalid_site_file"),
+        (b"name = 5", "invalid_site_file"),
+    ],
+)
 def test_site_files_that_cannot_be_read(tmp_path, content, code):
     path = tmp_path / "mercy.toml"
     if content is not None:

@@ -52,7 +52,7 @@ def obs(*numbers: int) -> list[dict[str, Any]]:
 
 
 async def test_pages_are_followed_to_the_end():
-    found, asked = await walk({FIRST: bundle(*obs(1, 2), next_link=f"{BASE}/n2"), f"{BASE}/n2": bundle(*obs(3))})
+    found, _asked = await walk({FIRST: bundle(*obs(1, 2), next_link=f"{BASE}/n2"), f"{BASE}/n2": bundle(*obs(3))})
     assert names(found) == ["o1", "o2", "o3"] and found.pages == 2
     assert not (found.truncated or found.broken or found.rejected or found.missing)
 
@@ -107,7 +107,11 @@ async def test_caps_end_what_keeps_bringing_something_new():
 
 
 async def test_empty_pages_with_a_next_are_passed():
-    pages = {FIRST: bundle(next_link="?n=1"), f"{BASE}/Observation?n=1": bundle(next_link="?n=2"), f"{BASE}/Observation?n=2": bundle(*obs(1))}
+    pages = {
+        FIRST: bundle(next_link="?n=1"),
+        f"{BASE}/Observation?n=1": bundle(next_link="?n=2"),
+        f"{BASE}/Observation?n=2": bundle(*obs(1)),
+    }
     found, _ = await walk(pages)
     assert names(found) == ["o1"] and not found.truncated
 
@@ -117,7 +121,9 @@ async def test_duplicates_across_pages_come_once_and_the_newest_version_stays_in
     new = observation("o1", meta={"versionId": "2", "lastUpdated": "2024-02-01"})
     kept = []
     for one, two in ((old, new), (new, old)):
-        found, _ = await walk({FIRST: bundle(one, *obs(2), next_link="?n=1"), f"{BASE}/Observation?n=1": bundle(two, *obs(2, 3))})
+        found, _ = await walk(
+            {FIRST: bundle(one, *obs(2), next_link="?n=1"), f"{BASE}/Observation?n=1": bundle(two, *obs(2, 3))}
+        )
         assert names(found) == ["o1", "o2", "o3"]
         kept.append(found.resources[("Observation", "o1")].content)
     assert kept[0] == kept[1] and b"final" in kept[0]
@@ -154,10 +160,14 @@ async def test_restarts_are_bounded_and_the_lost_page_is_reported():
     gone = NotSupported("HTTP 404", status=404)
     found, asked = await walk({FIRST: bundle(*obs(1), next_link=link, total=9), link: gone})
     assert asked.count(FIRST) == 1 + MOST_RESTARTS and names(found) == ["o1"]
-    assert found.broken == "not_supported" and [m.count for m in found.missing] == [8], "the site's own count tells how many"
+    assert found.broken == "not_supported" and [m.count for m in found.missing] == [8], (
+        "the site's own count tells how many"
+    )
 
 
-@pytest.mark.parametrize("error", [SiteUnavailable("HTTP 503", code="http_503", status=503), SiteUnavailable("timeout", code="timeout")])
+@pytest.mark.parametrize(
+    "error", [SiteUnavailable("HTTP 503", code="http_503", status=503), SiteUnavailable("timeout", code="timeout")]
+)
 async def test_a_page_that_does_not_come_is_missing_and_the_rest_is_kept(error):
     found, asked = await walk({FIRST: bundle(*obs(1), next_link="?n=1"), f"{BASE}/Observation?n=1": error})
     assert names(found) == ["o1"] and found.broken == error.code and len(asked) == 2
@@ -245,6 +255,10 @@ async def test_without_a_patient_anybodys_resources_are_kept_whole():
 
 
 def test_search_urls_keep_what_servers_want_unescaped():
-    url = search_url(BASE, "Observation", [("patient", "a/b"), ("code", "http://loinc.org|1,2"), ("date", "ge2020"), ("date", "lt2021")])
+    url = search_url(
+        BASE,
+        "Observation",
+        [("patient", "a/b"), ("code", "http://loinc.org|1,2"), ("date", "ge2020"), ("date", "lt2021")],
+    )
     assert url == f"{BASE}/Observation?patient=a/b&code=http://loinc.org|1,2&date=ge2020&date=lt2021"
     assert search_url(BASE, "Patient", {"family": "Núñez & Co"}).endswith("family=N%C3%BA%C3%B1ez+%26+Co")

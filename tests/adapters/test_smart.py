@@ -91,7 +91,11 @@ async def test_scopes_are_the_types_asked_for_and_no_more():
 
 
 async def test_types_the_site_does_not_declare_are_not_asked_for():
-    statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"mode": "server", "resource": [{"type": "Observation"}, {"type": "Patient"}]}]}
+    statement = {
+        "resourceType": "CapabilityStatement",
+        "fhirVersion": "4.0.1",
+        "rest": [{"mode": "server", "resource": [{"type": "Observation"}, {"type": "Patient"}]}],
+    }
     async with SmartServer({"/metadata": statement}) as server, opened(backend(server)) as source:
         report = await source.discover()
         fetched = await source.fetch("p1", "problems")
@@ -115,7 +119,9 @@ async def test_types_the_site_does_not_declare_are_not_asked_for():
 )
 def test_scope_syntax(capabilities, supported, wanted, syntax):
     assert syntax_of(capabilities, supported, wanted) == syntax
-    assert minimum_scopes(["B", "A", "A"], syntax) == (("system/A.read", "system/B.read") if syntax == "v1" else ("system/A.rs", "system/B.rs"))
+    assert minimum_scopes(["B", "A", "A"], syntax) == (
+        ("system/A.read", "system/B.read") if syntax == "v1" else ("system/A.rs", "system/B.rs")
+    )
 
 
 ASKED = ("system/A.read", "system/B.read")
@@ -155,11 +161,23 @@ async def test_granted_less_than_asked_is_told_type_by_type():
 
 
 async def test_discovery_falls_back_to_the_capability_statement():
-    for broken in (Reply(404, b"<html>"), Reply(200, b"<html>login</html>"), Reply(200, {"issuer": "x"}), Reply(503), Reply(drop=True)):
+    for broken in (
+        Reply(404, b"<html>"),
+        Reply(200, b"<html>login</html>"),
+        Reply(200, {"issuer": "x"}),
+        Reply(503),
+        Reply(drop=True),
+    ):
         async with SmartServer() as server:
-            uris = [{"url": "token", "valueUri": f"{server.origin}/token"}, {"url": "authorize", "valueUri": "https://a.example/"}]
+            uris = [
+                {"url": "token", "valueUri": f"{server.origin}/token"},
+                {"url": "authorize", "valueUri": "https://a.example/"},
+            ]
             oauth = {"url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris", "extension": uris}
-            statement = {"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "security": {"extension": [oauth]}}]}
+            statement = {
+                "resourceType": "CapabilityStatement",
+                "rest": [{"mode": "server", "security": {"extension": [oauth]}}],
+            }
             server.table = {WELL_KNOWN: broken, "/metadata": statement}
             async with opened(backend(server), Clock()) as source:
                 report = await source.discover()
@@ -201,7 +219,9 @@ async def test_twenty_parallel_401s_make_one_renewal():
     async with SmartServer({"/Observation": condition}) as server:
         async with opened(backend(server, limits={"concurrency": 20})) as source:
             await source.discover()
-            answers = await asyncio.gather(*(source.get(f"{server.base}/Observation?n={n}", "Observation") for n in range(20)))
+            answers = await asyncio.gather(
+                *(source.get(f"{server.base}/Observation?n={n}", "Observation") for n in range(20))
+            )
     assert {a.status for a in answers} == {200} and len(server.token_requests) == 2
 
 
@@ -226,13 +246,27 @@ async def test_a_revoked_client_is_told_once_and_asked_no_more(refusal):
 
 
 async def test_a_client_revoked_in_the_middle_is_asked_about_once():
-    table = {"/token": [TOKEN, Reply(401, {"error": "invalid_client"})], "/Observation": Reply(401), "/Condition": Reply(401), "/Encounter": Reply(401)}
+    table = {
+        "/token": [TOKEN, Reply(401, {"error": "invalid_client"})],
+        "/Observation": Reply(401),
+        "/Condition": Reply(401),
+        "/Encounter": Reply(401),
+    }
     async with SmartServer(table) as server, opened(backend(server)) as source:
         fetches = await source.fetch_patient("p1", ("vitals", "labs", "problems", "encounters"))
     assert {f.coverage.state for f in fetches} == {"not_authorized"} and len(server.token_requests) == 2
 
 
-@pytest.mark.parametrize("gone", [Reply(404, b"<html>"), Reply(410), Reply(301, headers={"location": "/elsewhere"}), Reply(200, b"<html>portal</html>"), Reply(drop=True)])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        Reply(404, b"<html>"),
+        Reply(410),
+        Reply(301, headers={"location": "/elsewhere"}),
+        Reply(200, b"<html>portal</html>"),
+        Reply(drop=True),
+    ],
+)
 async def test_a_moved_token_endpoint_is_rediscovered_once(gone):
     async with SmartServer() as server:
         old = {"token_endpoint": f"{server.origin}/old"}
@@ -279,7 +313,10 @@ async def test_a_clock_ten_minutes_off_is_signed_for(minutes):
 
 async def test_a_clock_that_is_absurd_is_not_signed_for():
     date = {"date": email.utils.formatdate(time.time() + 86_400, usegmt=True)}
-    async with SmartServer({"/token": Reply(400, {"error": "invalid_client"}, date)}) as server, opened(backend(server)) as source:
+    async with (
+        SmartServer({"/token": Reply(400, {"error": "invalid_client"}, date)}) as server,
+        opened(backend(server)) as source,
+    ):
         with pytest.raises(AuthorizationError):
             await source.discover()
     assert len(server.token_requests) == 1
@@ -317,7 +354,14 @@ async def test_stored_tokens_are_used_for_their_own_base_and_scopes_only():
 
 @pytest.mark.parametrize(
     ("answer", "seconds"),
-    [({"expires_in": 900}, 900), ({"expires_in": "900"}, 900), ({}, 300), ({"expires_in": None}, 300), ({"expires_in": -1}, 300), ({"expires_in": 5}, 61)],
+    [
+        ({"expires_in": 900}, 900),
+        ({"expires_in": "900"}, 900),
+        ({}, 300),
+        ({"expires_in": None}, 300),
+        ({"expires_in": -1}, 300),
+        ({"expires_in": 5}, 61),
+    ],
 )
 async def test_lifetimes(answer, seconds):
     clock, tokens = Clock(), MemoryTokens()
@@ -328,7 +372,10 @@ async def test_lifetimes(answer, seconds):
     assert token.expires_at - clock.time() == pytest.approx(seconds, abs=1)
 
 
-@pytest.mark.parametrize("body", [{}, [], {"access_token": 5}, {"access_token": ""}, {"access_token": "a\r\nHost: evil"}, {"access_token": "ü"}])
+@pytest.mark.parametrize(
+    "body",
+    [{}, [], {"access_token": 5}, {"access_token": ""}, {"access_token": "a\r\nHost: evil"}, {"access_token": "ü"}],
+)
 async def test_what_is_no_token(body):
     async with SmartServer({"/token": Reply(200, body)}) as server, opened(backend(server)) as source:
         with pytest.raises(AuthorizationError):
@@ -338,4 +385,6 @@ async def test_what_is_no_token(body):
 def test_tokens_and_keys_do_not_print_themselves():
     token = Token(access_token="canary-token", expires_at=1.0)
     assert "canary" not in repr(token) + str(token) + f"{token}"
-    assert "PRIVATE" not in repr(key_pair()) and json.dumps(key_pair().public_jwk()) and "d" not in key_pair().public_jwk()
+    assert (
+        "PRIVATE" not in repr(key_pair()) and json.dumps(key_pair().public_jwk()) and "d" not in key_pair().public_jwk()
+    )

@@ -103,7 +103,12 @@ async def test_a_section_of_two_searches_never_looks_whole_when_one_was_refused(
 
 
 async def test_one_refused_type_never_stops_the_others():
-    table = {"/Observation": FORBIDDEN, "/Condition": LOGIN, "/Encounter": Reply(drop=True), "/Patient/p1": resource("Patient", "p1")}
+    table = {
+        "/Observation": FORBIDDEN,
+        "/Condition": LOGIN,
+        "/Encounter": Reply(drop=True),
+        "/Patient/p1": resource("Patient", "p1"),
+    }
     async with WireServer(routes(table, bundle())) as server, opened(site_at(server.base), Clock()) as source:
         told = []
         fetches = {f.section: f for f in await source.fetch_patient("p1", progress=lambda *row: told.append(row))}
@@ -130,7 +135,11 @@ async def test_the_sections_own_deadline_keeps_what_came():
 
     table = {"/Observation": bundle(observation("o1"), next_link="/fhir/Observation/slow"), "/Observation/slow": slow}
     fetched = await fetch(table, limits={"section_seconds": 0.3})
-    assert fetched.coverage.state == "truncated" and "deadline" in fetched.coverage.reason and ids(fetched) == ["Observation/o1"]
+    assert (
+        fetched.coverage.state == "truncated"
+        and "deadline" in fetched.coverage.reason
+        and ids(fetched) == ["Observation/o1"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,16 +181,28 @@ async def test_drugs_people_and_places_are_fetched_once_and_as_sent():
         order("m3", medicationReference={"reference": "#in"}, contained=[resource("Medication", "in")], requester={"reference": "Practitioner/n", "display": "Dr N"}),
         order("m4", extension=[{"valueReference": {"reference": "Organization/not-followed"}}], subject={"reference": "Patient/p1"}),
     ]  # fmt: skip
-    role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": "Practitioner/x"}, "organization": {"reference": "Organization/o/_history/2"}}
+    role = {
+        "resourceType": "PractitionerRole",
+        "id": "r",
+        "practitioner": {"reference": "Practitioner/x"},
+        "organization": {"reference": "Organization/o/_history/2"},
+    }
     table = {
-        "/MedicationRequest": lambda r: json.loads(json.dumps(bundle(*rows)).replace("{base}", f"http://{r.headers['host']}/fhir")),
+        "/MedicationRequest": lambda r: json.loads(
+            json.dumps(bundle(*rows)).replace("{base}", f"http://{r.headers['host']}/fhir")
+        ),
         "/Medication/d1": resource("Medication", "d1"),
         "/Practitioner/x": resource("Practitioner", "x"),
         "/PractitionerRole/r": role,
         "/Organization/o": resource("Organization", "o"),
     }
     fetched = await fetch(table, "medications")
-    assert [i for i in ids(fetched) if "Request" not in i] == ["Medication/d1", "Organization/o", "Practitioner/x", "PractitionerRole/r"]
+    assert [i for i in ids(fetched) if "Request" not in i] == [
+        "Medication/d1",
+        "Organization/o",
+        "Practitioner/x",
+        "PractitionerRole/r",
+    ]
     assert fetched.coverage.state == "present" and fetched.coverage.complete
     reads = [r.path for r in fetched_requests if r.path.count("/") == 3]
     assert len(reads) == len(set(reads)) == 4
@@ -207,7 +228,9 @@ async def test_a_reference_that_fails_is_reported_missing(answer, reason):
     assert (line.state, line.offered, line.stored, line.missing, line.complete) == ("present", 2, 1, 1, False)
 
 
-@pytest.mark.parametrize("answer", [resource("Medication", "other"), resource("Practitioner", "d1"), {"resourceType": "Medication"}])
+@pytest.mark.parametrize(
+    "answer", [resource("Medication", "other"), resource("Practitioner", "d1"), {"resourceType": "Medication"}]
+)
 async def test_a_reference_that_answers_something_else_is_quarantined(answer):
     row = order("m1", medicationReference={"reference": "Medication/d1"})
     fetched = await fetch({"/MedicationRequest": bundle(row), "/Medication/d1": answer}, "medications")
@@ -224,15 +247,23 @@ async def test_a_type_that_refuses_costs_a_few_requests():
 
 async def test_references_are_followed_up_to_the_cap():
     rows = [order(f"m{i}", requester={"reference": f"Practitioner/x{i}"}) for i in range(10)]
-    table = {"/MedicationRequest": bundle(*rows)} | {f"/Practitioner/x{i}": resource("Practitioner", f"x{i}") for i in range(10)}
+    table = {"/MedicationRequest": bundle(*rows)} | {
+        f"/Practitioner/x{i}": resource("Practitioner", f"x{i}") for i in range(10)
+    }
     fetched = await fetch(table, "medications", limits={"max_hydrated": 4})
     assert len(ids(fetched, "Practitioner")) == 4 and len(fetched.missing) == 6
     assert {m.reason for m in fetched.missing} == {"not fetched: cap on referenced resources"}
 
 
 async def test_results_of_a_report_are_fetched_unless_another_section_has_them():
-    report = resource("DiagnosticReport", "r1", result=[{"reference": f"Observation/{o}", "display": None} for o in ("lab", "hidden", "other")])
-    panel = observation("hidden", hasMember=[{"reference": "Observation/member"}], derivedFrom=[{"reference": "Observation/unasked"}])
+    report = resource(
+        "DiagnosticReport",
+        "r1",
+        result=[{"reference": f"Observation/{o}", "display": None} for o in ("lab", "hidden", "other")],
+    )
+    panel = observation(
+        "hidden", hasMember=[{"reference": "Observation/member"}], derivedFrom=[{"reference": "Observation/unasked"}]
+    )
     table = {
         "/DiagnosticReport": bundle(report),
         "/Observation?category=laboratory": bundle(observation("lab")),
@@ -241,8 +272,14 @@ async def test_results_of_a_report_are_fetched_unless_another_section_has_them()
         "/Observation/member": observation("member"),
         "/Observation/other": observation("other", patient="p2"),
     }
-    async with WireServer(routes(table, bundle())) as server, opened(site_at(server.base, limits={"tries": 1})) as source:
-        fetches = {f.section: f for f in await source.fetch_patient("p1", ("reports", "labs", "vitals", "social_history", "assessments"))}
+    async with (
+        WireServer(routes(table, bundle())) as server,
+        opened(site_at(server.base, limits={"tries": 1})) as source,
+    ):
+        fetches = {
+            f.section: f
+            for f in await source.fetch_patient("p1", ("reports", "labs", "vitals", "social_history", "assessments"))
+        }
     reports = fetches["reports"]
     assert ids(reports, "Observation") == ["Observation/hidden", "Observation/member"]
     assert [r.reason for r in reports.rejected] == ["wrong_patient"], "another patient's result is not taken in"
@@ -290,23 +327,35 @@ async def test_notes_are_readable_whichever_way_the_document_comes(answer, kind)
 async def test_documents_that_cannot_be_had_are_marked(attachment, answer, reason):
     table = {"/DocumentReference": bundle(note("d1", "Binary/b1", **attachment)), "/Binary/b1": answer}
     fetched = await fetch(table, "notes", limits={"tries": 1, "max_attachment_bytes": 1_000_000})
-    assert ids(fetched) == ["DocumentReference/d1"] and fetched.coverage.state == "present" and not fetched.coverage.complete
+    assert (
+        ids(fetched) == ["DocumentReference/d1"]
+        and fetched.coverage.state == "present"
+        and not fetched.coverage.complete
+    )
     [missing] = fetched.missing
     assert missing.reference == "Binary/b1" and reason in missing.reason
 
 
 async def test_reports_have_their_presented_form_and_photos_are_left_alone():
     report = resource("DiagnosticReport", "r1", presentedForm=[{"contentType": "text/plain", "url": "Binary/b1"}])
-    fetched = await fetch({"/DiagnosticReport": bundle(report), "/Binary/b1": Reply(200, b"text", {"content-type": "text/plain"})}, "reports")
+    fetched = await fetch(
+        {"/DiagnosticReport": bundle(report), "/Binary/b1": Reply(200, b"text", {"content-type": "text/plain"})},
+        "reports",
+    )
     assert ids(fetched, "Binary") == ["Binary/b1"]
     person = resource("Patient", "p1", photo=[{"contentType": "image/png", "url": "Binary/face"}])
     fetched = await fetch({"/Patient/p1": person}, "demographics")
     assert not any("Binary" in r.path for r in fetched_requests) and fetched.coverage.complete
 
 
-@pytest.mark.parametrize("reference", ["Medication/..", "Medication/.", "Medication/a%2Fb?x=1#y", "Medication/ä ö", "../Medication/x", "Medication/"])
+@pytest.mark.parametrize(
+    "reference",
+    ["Medication/..", "Medication/.", "Medication/a%2Fb?x=1#y", "Medication/ä ö", "../Medication/x", "Medication/"],
+)
 async def test_odd_ids_stay_below_their_type(reference):
-    fetched = await fetch({"/MedicationRequest": bundle(order("m1", medicationReference={"reference": reference}))}, "medications")
+    fetched = await fetch(
+        {"/MedicationRequest": bundle(order("m1", medicationReference={"reference": reference}))}, "medications"
+    )
     reads = [r.target for r in fetched_requests if "Request" not in r.target and "metadata" not in r.target]
     assert all(t.startswith("/fhir/Medication/") and ".." not in t and t.count("/") == 3 for t in reads)
     assert fetched.coverage.state == "present"
@@ -314,7 +363,9 @@ async def test_odd_ids_stay_below_their_type(reference):
 
 async def test_the_bytes_of_a_section_are_capped():
     rows = [note(f"d{i}", f"Binary/b{i}") for i in range(8)]
-    table = {"/DocumentReference": bundle(*rows)} | {f"/Binary/b{i}": Reply(200, b"x" * 50_000, {"content-type": "text/plain"}) for i in range(8)}
+    table = {"/DocumentReference": bundle(*rows)} | {
+        f"/Binary/b{i}": Reply(200, b"x" * 50_000, {"content-type": "text/plain"}) for i in range(8)
+    }
     fetched = await fetch(table, "notes", limits={"max_section_bytes": 150_000, "concurrency": 1})
     assert 0 < len(ids(fetched, "Binary")) < 8 and all("cap on the section" in m.reason for m in fetched.missing)
 
@@ -325,9 +376,29 @@ async def test_large_searches_are_asked_in_pieces_by_date():
     from adapters.plan import searches_of
     from adapters.profile import load_profile
 
-    split = {"sections": {"labs": {"queries": [{"resource_type": "Observation", "params": {"category": "laboratory"}, "split": {"years": 2, "back": 2}}]}}}
-    pieces = [dict(p for p in s.params if p[0] != "date") | {"dates": [v for k, v in s.params if k == "date"]} for s in searches_of(load_profile("generic", split), "labs", "p1", date(2026, 11, 24))]
-    assert [p["dates"] for p in pieces] == [["ge2026-01-01"], ["ge2024-01-01", "lt2026-01-01"], ["ge2022-01-01", "lt2024-01-01"], ["lt2022-01-01"]]
+    split = {
+        "sections": {
+            "labs": {
+                "queries": [
+                    {
+                        "resource_type": "Observation",
+                        "params": {"category": "laboratory"},
+                        "split": {"years": 2, "back": 2},
+                    }
+                ]
+            }
+        }
+    }
+    pieces = [
+        dict(p for p in s.params if p[0] != "date") | {"dates": [v for k, v in s.params if k == "date"]}
+        for s in searches_of(load_profile("generic", split), "labs", "p1", date(2026, 11, 24))
+    ]
+    assert [p["dates"] for p in pieces] == [
+        ["ge2026-01-01"],
+        ["ge2024-01-01", "lt2026-01-01"],
+        ["ge2022-01-01", "lt2024-01-01"],
+        ["lt2022-01-01"],
+    ]
     assert {p["patient"] for p in pieces} == {"p1"} and {p["category"] for p in pieces} == {"laboratory"}
 
     def by_date(request):
@@ -370,7 +441,10 @@ async def test_order_of_pages_and_answers_does_not_matter():
     people = {f"/Practitioner/x{i}": resource("Practitioner", f"x{i}") for i in range(3)}
     made = set()
     for pages in ((rows[:4], rows[4:]), (rows[5:], rows[:5])):
-        table = {"/Observation": bundle(*pages[0], next_link="/fhir/Observation/2"), "/Observation/2": bundle(*pages[1])} | people
+        table = {
+            "/Observation": bundle(*pages[0], next_link="/fhir/Observation/2"),
+            "/Observation/2": bundle(*pages[1]),
+        } | people
         fetched = await fetch(table)
         made.add(tuple((r.resource_type, r.resource_id, r.content_hash) for r in fetched.resources))
     assert len(made) == 1

@@ -18,7 +18,9 @@ from adapters.profile import AnswerRule, load_profile, vendors
 
 CORPUS = Path(__file__).parents[3] / "shared/data/vendor-capability-lantern"
 STATEMENTS = sorted(
-    p for p in CORPUS.rglob("*.json") if "EndpointSources" not in p.name and "list" not in p.name and "smart" not in p.name
+    p
+    for p in CORPUS.rglob("*.json")
+    if "EndpointSources" not in p.name and "list" not in p.name and "smart" not in p.name
 )
 
 
@@ -62,21 +64,49 @@ async def test_real_smart_configurations_are_understood():
     )
 )  # fmt: skip
 def test_a_statement_of_any_shape_is_read_or_refused(rest):
-    made = read_capabilities({"resourceType": "CapabilityStatement", "rest": rest, "software": rest, "fhirVersion": rest})
+    made = read_capabilities(
+        {"resourceType": "CapabilityStatement", "rest": rest, "software": rest, "fhirVersion": rest}
+    )
     assert isinstance(made, Capabilities) and made.release
     if not made.types:
         assert made.offers("Observation"), "nothing declared rules nothing out"
 
 
-@pytest.mark.parametrize(("version", "release"), [("4.0.1", "R4"), ("4.3.0", "R4B"), ("5.0.0", "R5"), ("3.0.2", "STU3"), ("1.0.2", "DSTU2"), ("0.5.0", "DSTU2"), ("", "R4"), ("x", "R4")])
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [
+        ("4.0.1", "R4"),
+        ("4.3.0", "R4B"),
+        ("5.0.0", "R5"),
+        ("3.0.2", "STU3"),
+        ("1.0.2", "DSTU2"),
+        ("0.5.0", "DSTU2"),
+        ("", "R4"),
+        ("x", "R4"),
+    ],
+)
 def test_releases(version, release):
     assert release_of(version) == release
 
 
-@pytest.mark.parametrize("statement", [Reply(404), Reply(200, b"<html>"), Reply(200, {"resourceType": "Patient"}), Reply(200, []), Reply(503), Reply(401), Reply(200, b"x" * 3_000_000)])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        Reply(404),
+        Reply(200, b"<html>"),
+        Reply(200, {"resourceType": "Patient"}),
+        Reply(200, []),
+        Reply(503),
+        Reply(401),
+        Reply(200, b"x" * 3_000_000),
+    ],
+)
 async def test_a_site_without_a_usable_statement_is_asked_all_the_same(statement):
     table = {"/metadata": statement, "/Observation": bundle(observation("o1"))}
-    async with WireServer(routes(table)) as server, opened(site_at(server.base, limits={"max_body_bytes": 1_000_000, "tries": 1})) as source:
+    async with (
+        WireServer(routes(table)) as server,
+        opened(site_at(server.base, limits={"max_body_bytes": 1_000_000, "tries": 1})) as source,
+    ):
         assert (await source.fetch("p1", "vitals")).coverage.state == "present"
         assert not (await source.discover()).capabilities.declared
 
@@ -90,13 +120,21 @@ def test_issues_are_told_by_code_and_never_by_text():
         ("error", "invalid", "x", "5551234567"),
     ]
     made = [issue_codes(outcome(*row))[0] for row in rows]
-    assert made == ["warning/processing/4101", "error/?/MSG_NO_MATCH", "?/not-found/HAPI-1094", "fatal/exception", "error/invalid"]
+    assert made == [
+        "warning/processing/4101",
+        "error/?/MSG_NO_MATCH",
+        "?/not-found/HAPI-1094",
+        "fatal/exception",
+        "error/invalid",
+    ]
 
 
 @settings(max_examples=80, derandomize=True, deadline=None)
 @given(st.recursive(st.none() | st.integers() | st.just("CANARY"), lambda i: st.lists(i, max_size=3) | st.dictionaries(st.sampled_from(["issue", "severity", "code", "details", "coding", "text"]), i, max_size=4)))  # fmt: skip
 def test_an_outcome_of_any_shape_is_read_and_leaks_nothing(value):
-    assert "CANARY" not in str(issue_codes(value)) + str(issue_codes({"issue": value})) + str(issue_codes({"issue": [value]}))
+    assert "CANARY" not in str(issue_codes(value)) + str(issue_codes({"issue": value})) + str(
+        issue_codes({"issue": [value]})
+    )
 
 
 RULES = (
