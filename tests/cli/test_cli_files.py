@@ -7,12 +7,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.record import json_schema
 from service.cli.main import main
 from service.cli.output import EXIT_OF_CODE
 
@@ -227,6 +227,8 @@ BAD_FILES: dict[str, tuple[str, bytes]] = {
     "empty": ("empty_file", b""),
     "blank": ("empty_file", b" \n\t"),
     "html": ("not_json", b"<html><body>Login</body></html>"),
+    "xml": ("not_json", b"<?xml version='1.0'?><Patient xmlns='http://hl7.org/fhir'/>"),
+    "operation outcome": ("no_resources", b'{"resourceType": "OperationOutcome"}'),
     "cut": ("not_json", b'{"resourceType": "Patient", "id": "p'),
     "number": ("no_resources", b"42"),
     "outcome": ("no_resources", b'{"resourceType": "Bundle", "type": "searchset", "entry": []}'),
@@ -288,23 +290,25 @@ def test_every_refusal_has_its_code_and_exit_code(
 def test_several_patients_are_listed_and_the_needed_budget_works(
     capsys: pytest.CaptureFixture[str], one: Path, two: Path
 ) -> None:
-    assert run(capsys, "summary", "--bundle", two)[2]["error"]["patients"] == ["p1", "p2"]
+    error = run(capsys, "summary", "--bundle", two)[2]["error"]
+    assert error["patients"] == ["p1", "p2"] and "--patient ID" in error["message"]
+    assert "Vantongeren" not in json.dumps(error), "ids to choose from, and nothing else of anybody"
+    for chosen in ("p2", "Patient/p2"):
+        assert run(capsys, "summary", "--bundle", two, "--patient", chosen, "--json")[0] == 0
     needed = run(capsys, "context", "--bundle", one, "--budget", "5")[2]["error"]["needed_tokens"]
     assert run(capsys, "context", "--bundle", one, "--budget", str(needed), "--json")[0] == 0
 
 
-def test_a_200_mb_file_and_a_bomb_are_refused_before_they_are_read(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_200_mb_file_and_a_bomb_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     huge = tmp_path / "huge.json"
     with huge.open("wb") as file:
         file.truncate(200_000_000)
     bomb = tmp_path / "bomb.json.gz"
     bomb.write_bytes(gzip.compress(b" " * 30_000_000))
-    began = time.monotonic()
-    assert run(capsys, "normalize", huge, "--json")[2]["error"]["code"] == "too_large"
+    for command in (("normalize",), ("context", "--bundle"), ("summary", "--bundle")):
+        error = run(capsys, *command, huge, "--json")[2]["error"]
+        assert error["code"] == "too_large" and error["limit_bytes"] == 100_000_000
     assert run(capsys, "normalize", bomb, "--json", "--max-mb", "20")[2]["error"]["code"] == "too_large"
-    assert time.monotonic() - began < 2
 
 
 def test_a_broken_file_in_a_folder_does_not_hide_the_others(capsys: pytest.CaptureFixture[str], one: Path) -> None:
@@ -316,18 +320,72 @@ def test_a_broken_file_in_a_folder_does_not_hide_the_others(capsys: pytest.Captu
     assert out["ledger"]["stored"] == 5
 
 
-def test_the_installed_command_starts_quickly_and_speaks_one_document(one: Path) -> None:
+def test_the_installed_command_loads_little_and_speaks_one_document(one: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CHARTBRIEF")}
-    took = []
-    for _ in range(3):
-        began = time.monotonic()
-        done = subprocess.run([CHARTBRIEF, "--help"], capture_output=True, env=environment, timeout=20, check=True)
-        took.append(time.monotonic() - began)
+    done = subprocess.run([CHARTBRIEF, "--help"], capture_output=True, env=environment, timeout=20, check=True)
     assert b"normalize" in done.stdout
-    assert min(took) < 0.5
     modules = "import sys; from service.cli.main import app; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"fastapi", "sqlalchemy", "pydantic", "pandas", "dbos", "langchain"} & set(loaded)
+    assert not {"fastapi", "sqlalchemy", "pydantic", "pandas", "dbos", "langchain", "fhir"} & set(loaded)
     done = subprocess.run([CHARTBRIEF, "normalize", one, "--json"], capture_output=True, env=environment, timeout=20)
     assert done.returncode == 0 and done.stderr == b""
     assert json.loads(done.stdout)["ledger"]["offered"] == 5
+
+
+def test_judge_shows_the_strict_verdict_beside_what_was_read_around(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sloppy = problem("c1", "Asthma") | {"clinicalStatus": "active", "comment": "Vantongeren"}
+    old = {"resourceType": "MedicationOrder", "id": "m1", "patient": {"reference": "Patient/p1"}}
+    path = tmp_path / "sloppy.json"
+    path.write_text(json.dumps(bundle(patient(), sloppy, old)))
+    code, out, _ = run(capsys, "normalize", path, "--judge", "--json")
+    assert code == 0
+    judged = out["judged"]
+    assert judged["counts"] == {"valid": 1, "invalid": 1, "not_judged": 1}
+    rows = {row["resource"]: row for row in judged["resources"]}
+    assert rows["Condition/c1"]["became"] == "entry" and rows["Condition/c1"]["tolerated"] == ["clinicalStatus"]
+    assert {(v["path"], v["rule"]) for v in rows["Condition/c1"]["violations"]} == {
+        ("clinicalStatus", "type"),
+        ("comment", "unknown_element"),
+    }
+    assert rows["MedicationOrder/m1"]["became"] == "unsupported_version"
+    assert "Patient/p1" not in rows
+    assert "Vantongeren" not in json.dumps(judged)
+    assert main(["normalize", str(path), "--judge"]) == 0
+    text = capsys.readouterr().out
+    assert "1 valid, 1 not valid, 1 not judged" in text and "clinicalStatus has the wrong JSON type" in " ".join(
+        text.split()
+    )
+    assert "judged" not in run(capsys, "normalize", path, "--json")[1]
+
+
+def test_the_schema_command_prints_the_schema_of_what_normalize_prints(
+    capsys: pytest.CaptureFixture[str], one: Path
+) -> None:
+    code, schema, _ = run(capsys, "schema")
+    assert code == 0 and schema == json_schema()
+    known = {
+        d["properties"]["kind"]["enum"][0]: d for d in schema["$defs"].values() if "kind" in d.get("properties", {})
+    }
+    for entry in run(capsys, "normalize", one, "--json")[1]["entries"]:
+        described = known[entry["kind"]]["properties"]
+        assert set(entry) - {"section"} <= set(described)
+
+
+def test_another_release_is_a_gap_of_the_context_and_never_an_absence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    old = {
+        "resourceType": "AllergyIntolerance",
+        "id": "a1",
+        "patient": {"reference": "Patient/p1"},
+        "substance": {"text": "x"},
+    }
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(bundle(patient(), old)))
+    code, out, _ = run(capsys, "context", "--bundle", path, "--json")
+    assert code == 0
+    (line,) = [c for c in out["coverage"] if c["section"] == "allergies"]
+    assert line["state"] == "failed"
+    assert "no known" not in out["text"].lower()
