@@ -215,6 +215,17 @@ def block_of(entry: AnyEntry, calendar: Calendar) -> str:
     return entry.section
 
 
+def free_text(entry: AnyEntry) -> str:
+    """What a note, a report or a plan that is in words only says; the rest of such an entry is its title."""
+    if isinstance(entry, Note):
+        return entry.text
+    if isinstance(entry, Report):
+        return entry.conclusion or "\n".join(a.text for a in entry.attachments if a.readable)
+    if isinstance(entry, CarePlan) and not any(a.text for a in entry.activities):
+        return entry.narrative or entry.description
+    return ""
+
+
 def activity_at(entry: Problem | Medication | Allergy | CarePlan, calendar: Calendar) -> str:
     """The entry's activity; what ended only after as_of cannot be called over then."""
     if entry.activity == "historical" and calendar.after(ended(entry)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from context_builder.facts import Candidate, ended, status_of
+from context_builder.facts import Candidate, ended, free_text, status_of
 from context_builder.facts_text import clean, without_tag
 from context_builder.facts_words import (
     DETAIL_CHARS,
@@ -125,16 +125,9 @@ def _report(candidate: Candidate, level: Level, how: Wording) -> Printed:
     note = "" if entry.status in ("final", "") else clean(entry.status, 20)
     name = display_of(entry.concept, level) or "Report"
     when = day(entry.date, how.calendar)
-    body = narrative_of(entry) if candidate.quoted else ""
+    body = free_text(entry) if candidate.quoted else ""
     quoted = with_excerpt(name, join(name, note, codes, when), body, status, negated, level, how)
     return quoted or plain(name, note, codes, when=when, status=status, negated=negated)
-
-
-def narrative_of(entry: Report | Note) -> str:
-    """The free text of a report or note."""
-    if isinstance(entry, Note):
-        return entry.text
-    return entry.conclusion or "\n".join(a.text for a in entry.attachments if a.readable)
 
 
 def _note(candidate: Candidate, level: Level, how: Wording) -> Printed:
@@ -144,7 +137,7 @@ def _note(candidate: Candidate, level: Level, how: Wording) -> Printed:
     name = display_of(entry.concept, level) or clean(entry.description, DISPLAY_CHARS[level]) or "Document"
     authors = ", ".join(a.name for a in entry.authors if a.name)
     odd = ", ".join(clean(s, 20) for s in (entry.status, entry.doc_status) if s not in ("current", "final", ""))
-    body = narrative_of(entry)
+    body = free_text(entry)
     unread = "" if body else "text not readable here"
     author = clean(authors, 60) if level == 0 else ""
     when = day(entry.date, how.calendar)
@@ -198,8 +191,8 @@ def _care_plan(candidate: Candidate, level: Level, how: Wording) -> Printed:
     goals = ", ".join(dict.fromkeys(g for g in entry.goals if g))
     state = {"current": "", "historical": "over", "uncertain": "status uncertain"}.get(status, status)
     when = since(entry.start, ended(entry), level, how.calendar, over=status == "historical")
-    words = entry.narrative or (entry.description if name != clean(entry.description, DISPLAY_CHARS[level]) else "")
-    if words and not steps and candidate.quoted:
+    words = free_text(entry) if candidate.quoted else ""
+    if words and name != clean(words, DISPLAY_CHARS[level]):
         quoted = with_excerpt(name, join(name, state, when), words, status, negated, level, how)
         if quoted:
             return quoted

@@ -28,7 +28,7 @@ _TAG = re.compile(r"<(?=[A-Za-z/!?<])")
 _LINK = re.compile(
     r"(?i)(?:[a-z][a-z0-9+.-]*:/+|www\.|\b(?:javascript|vbscript|mailto):(?=\S)|\bdata:(?=[a-z]+[/;,]))\S*"
 )
-_RUNS = re.compile(r"([#~=_*-])\1{2,}")
+_RUNS = re.compile(r"([~_*#])\1+|([=-])\2{2,}")
 _SPACES = re.compile(r"\s+")
 _MARKS = re.compile(r"([\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{4})[\u0300-\u036f\u1ab0-\u20ff]+")
 
@@ -70,7 +70,7 @@ def _scrub(text: str) -> str:
         text = _MARKS.sub(r"\1", text)
     text = _LINK.sub("(link)", text)
     text = _TAG.sub("‹", text.translate(_ASCII_MARKUP))
-    text = _RUNS.sub(r"\1\1", text)
+    text = _RUNS.sub(r"\1\2", text)
     return _SPACES.sub(" ", text).strip()
 
 

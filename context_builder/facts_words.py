@@ -5,6 +5,7 @@ Everything that came from outside passes `clean`; numbers are printed as sent, l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -156,12 +157,30 @@ def with_excerpt(
     return Printed(name, line, passage, "", "", lead, status, negated)
 
 
+# Where writers put what they conclude, best first. The sections' LOINC names: 19005-8 impression, 51847-2 assessment and
+# plan, 51848-0 assessment, 8648-8 hospital course, 18776-5 plan of care.
+_CONCLUSIONS = tuple(
+    re.compile(rf"(?im)^[ \t#*]*(?:{heading})[ \t#*]*(?::|$)")
+    for heading in (
+        "impressions?|conclusions?",
+        "assessment (?:and|&) plan|assessment/plan|a/p|assessments?",
+        "hospital course|summary",
+        "plan(?: of (?:care|treatment))?|recommendations?",
+    )
+)
+
+
 def excerpt(body: str, limit: int, terms: tuple[str, ...] = ()) -> str:
-    """The beginning of `body`, or the part around the first of `terms`, as one safe line."""
+    """One safe line of at most `limit` characters: the part around the first of `terms`, else what the writer concludes,
+    else the beginning. A cut is marked with an ellipsis."""
     begin = 0
-    if terms and len(body) > limit:
+    if len(body) > limit:
         lowered = body.lower()
         hits = [at for term in terms if (at := lowered.find(term)) >= 0]
-        begin = max(0, min(hits) - limit // 3) if hits else 0
-    passage = clean_passage(body[begin:] if begin else body, limit)
+        if hits:
+            begin = max(0, min(hits) - limit // 3)
+        else:
+            found = (pattern.search(body) for pattern in _CONCLUSIONS)
+            begin = next((match.start() for match in found if match), 0)
+    passage = clean_passage(body[begin:], limit)
     return f"…{passage}" if begin and passage else passage

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from context_builder.conflicts import conflict_text
 from context_builder.coverage import coverage_block, gaps, is_gap, silence, words
-from context_builder.facts import PREFIX_BLOCKS, Candidate
-from context_builder.facts_events import narrative_of
+from context_builder.facts import PREFIX_BLOCKS, Candidate, free_text
 from context_builder.facts_lines import wording
 from context_builder.facts_text import clean
 from context_builder.facts_words import Level, Printed, Wording, digits_of, number
@@ -23,7 +22,7 @@ from context_builder.pivot import Cell, cell_of, pivot
 from context_builder.policies_schema import Analytes, Policy
 from models.record.chart import Conflict
 from models.record.coverage import Coverage
-from models.record.entries import Allergy, Note, Observation, Report
+from models.record.entries import Allergy, Observation
 
 TITLES = {
     "allergies": "Allergies",
@@ -248,7 +247,7 @@ class Page:
         for candidate, _ in printed:
             shown[candidate.entry.section] += candidate.weight
             entry = candidate.entry
-            if isinstance(entry, Note | Report) and not candidate.quoted and narrative_of(entry):
+            if not candidate.quoted and free_text(entry):
                 titles[entry.section] += 1
         counts: dict[str, list[str]] = defaultdict(list)
         for section in sorted(self._totals):
@@ -270,13 +269,13 @@ class Page:
 
 
 def _repeats(said: Sequence[tuple[Candidate, Printed]]) -> list[list[tuple[Candidate, Printed]]]:
-    """Facts that differ by nothing but their date, together, in the order of the newest of each."""
+    """Facts that differ by nothing but their date, together, in the order of the newest of each. What was not done or
+    is not there stays on a line of its own."""
     groups: dict[tuple[str, str], list[tuple[Candidate, Printed]]] = {}
     for candidate, printed in said:
-        own = ("", candidate.key)
-        groups.setdefault(("same", printed.head) if printed.head and printed.when else own, []).append(
-            (candidate, printed)
-        )
+        alike = printed.head and printed.when and not printed.negated
+        place = ("same", printed.head) if alike else ("", candidate.key)
+        groups.setdefault(place, []).append((candidate, printed))
     return list(groups.values())
 
 

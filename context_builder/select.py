@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from context_builder.facts import PREFIX_BLOCKS, Calendar, Candidate, Sorted, activity_at
+from context_builder.facts import PREFIX_BLOCKS, Calendar, Candidate, Sorted, activity_at, free_text
 from context_builder.policies_schema import Analyte, Analytes, Policy
 from models.record.chart import Conflict
 from models.record.entries import AnyEntry, CarePlan, Encounter, Medication, Note, Observation, Procedure, Report
@@ -17,7 +17,6 @@ CRITICAL = ("HH", "LL", "AA", "HU", "LU")
 GRAVE = ("active_vs_stopped", "allergy_vs_none", "different_dose", "demographics")
 MAX_VALUE_CONFLICTS = 5
 LASTING = ("past_problems", "procedures", "immunizations")
-NARRATIVE = ("notes", "reports", "care_plans")
 
 _WORD = re.compile(r"[a-z0-9]+")
 _STOP_WORDS = """the and for with was were has have had his her their what when which who how why does did are any this
@@ -149,7 +148,7 @@ def rank(candidates: list[Candidate], policy: Policy, calendar: Calendar, terms:
 def _choose_quotes(candidates: list[Candidate], policy: Policy) -> None:
     """Only the best few narratives are quoted. Measured on reference charts: without a limit the openings of old notes,
     which repeat each other, took half of a 4,000-token summary."""
-    told = [c for c in candidates if c.block in NARRATIVE]
+    told = [c for c in candidates if free_text(c.entry)]
     for candidate in sorted(told, key=lambda c: -c.score)[policy.quotes :]:
         candidate.quoted = False
 
@@ -168,7 +167,7 @@ def _bonus(candidate: Candidate, policy: Policy, calendar: Calendar) -> float:
     if isinstance(entry, CarePlan):
         return score.active if activity_at(entry, calendar) == "active" else 0.0
     if isinstance(entry, Report):
-        return score.narrative if entry.conclusion or entry.conclusion_codes else -0.3
+        return score.narrative if entry.conclusion_codes or free_text(entry) else -0.3
     if isinstance(entry, Note):
         return score.narrative if entry.text else -0.3
     return 0.0

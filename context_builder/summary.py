@@ -192,7 +192,8 @@ def _same(facts: Sequence[Fact]) -> Iterator[tuple[str, list[Fact]]]:
     for fact in facts:
         line = _line(fact)
         when = fact.date[:10]
-        head = line.removesuffix(when).rstrip("; ") if when and line.endswith(f"; {when}") else ""
+        alike = when and line.endswith(f"; {when}") and not fact.negated  # what was not done is told one by one
+        head = line.removesuffix(when).rstrip("; ") if alike else ""
         groups.setdefault(head or f"{fact.key} {line}", []).append(fact)
     for head, same in groups.items():
         if len(same) == 1:

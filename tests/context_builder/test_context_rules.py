@@ -448,3 +448,14 @@ def test_the_same_problem_from_several_places_is_one_line_with_all_its_dates() -
         "- [P3] Gout; since 2011 (A)",
     ]
     assert [f.text for f in document.facts if f.section == "problems"][:2] == ["since 2024-12-07", "since 2024-10-28"]
+
+
+def test_of_a_long_note_the_conclusion_is_quoted_and_of_a_question_the_place_that_answers() -> None:
+    history = "HISTORY OF PRESENT ILLNESS\nFeels well, walks. " + "Nothing new to tell. " * 60
+    body = f"{history}\nThe left ankle is swollen.\n# Assessment and Plan\nStart lisinopril."
+    patient = chart([person(), note("n", "Visit note", body, "2026-06-01")])
+    assert "…# Assessment and Plan / Start lisinopril.</data" in built(patient).text
+    asked = built(patient, purpose="question", question="Is the ankle swollen?").text
+    assert "The left ankle is swollen." in asked
+    short = chart([person(), note("n", "Visit note", "Brief.\nPlan:\nrest.", "2026-06-01")])
+    assert ">Brief. / Plan: / rest.<" in built(short).text
