@@ -77,11 +77,13 @@ def check_resource(resource: object) -> None:
 def load_folder(folder: Path) -> list[Json]:
     """Resources of all bundles, single resources (`*.json`) and NDJSON files below a folder, in the order of file names.
 
-    `urn:uuid:` references of transaction bundles and `Type?identifier=` references become plain ones.
+    `urn:uuid:` references of transaction bundles and `Type?identifier=` references become plain ones. Anything that is
+    no resource raises PracticeDataError with the name of its file; only `log.ndjson`, the log of a bulk export, is passed over.
     """
     if not folder.is_dir():
         raise PracticeDataError("the data folder does not exist")
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in (".json", ".ndjson", ".jsonl"))
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in (".json", ".ndjson", ".jsonl"))
+    paths = [p for p in found if p.name != "log.ndjson"]
     if not paths:
         raise PracticeDataError("the data folder holds no .json or .ndjson file")
     resources: list[Json] = []
