@@ -459,3 +459,11 @@ def test_of_a_long_note_the_conclusion_is_quoted_and_of_a_question_the_place_tha
     assert "The left ankle is swollen." in asked
     short = chart([person(), note("n", "Visit note", "Brief.\nPlan:\nrest.", "2026-06-01")])
     assert ">Brief. / Plan: / rest.<" in built(short).text
+
+
+def test_the_documentation_names_every_purpose_as_its_file_does() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "context.md").read_text(encoding="utf-8")
+    for purpose in PURPOSES:
+        assert f"| `{purpose}` | {load_policy(purpose).about} |" in page
+    for line in built(everything(), 650).text.splitlines()[:4]:
+        assert line in page
