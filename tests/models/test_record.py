@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
@@ -30,6 +31,7 @@ from models.record import (
     Quantity,
     ReferenceRange,
     Rejected,
+    RejectReason,
     Value,
     canonical_order,
     entry_id,
@@ -201,3 +203,11 @@ def test_the_order_of_a_chart_does_not_depend_on_the_order_of_arrival(rows: list
     assert canonical_order(entries) == canonical_order(reversed(entries))
     dates = [e.date or "" for e in canonical_order(entries)]
     assert dates == sorted(dates, reverse=True) or "2020-01" in dates
+
+
+def test_the_tour_of_the_record_names_every_kind_and_every_reason() -> None:
+    tour = (Path(__file__).parents[2] / "docs" / "record.md").read_text()
+    for kind in KINDS:
+        assert f"`{filled(kind).to_dict()['kind']}`" in tour, kind
+    for reason in get_args(RejectReason):
+        assert f"`{reason}`" in tour, reason
