@@ -165,7 +165,8 @@ def a_drug(s: Statement, f: Fact, rng: random.Random) -> str | None:
     if f.section not in ("medications", "allergies"):
         return None
     word = next((w for w in re.findall(r"[A-Za-z]{5,}", f.display) if w in s.text), None)
-    return s.text.replace(word, rng.choice(OTHER_DRUGS), 1) if word else None
+    others = [d for d in OTHER_DRUGS if d not in f.text.lower()]
+    return s.text.replace(word, rng.choice(others), 1) if word else None
 
 
 def a_condition(s: Statement, f: Fact, rng: random.Random) -> str | None:

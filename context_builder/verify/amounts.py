@@ -15,6 +15,7 @@ from models.record.dates import bounds, is_partial_date
 _ENDING = frozenset(["until", "till", "ended", "stopped", "resolved", "discontinued", "through", "over", "completed"])
 _STARTING = frozenset(["since", "started", "began", "begun", "onset", "starting", "start", "from"])
 _BETWEEN = frozenset(["on", "in", "at", "was", "were", "is", "the", "of"])
+_RANGE = frozenset(["range", "reference", "limit", "limits"])
 RECENT_DAYS = 183
 """What `recently` may mean: half a year before as_of. A rule of ours, on the short side on purpose."""
 
@@ -25,16 +26,23 @@ def amounts(piece: Piece, clause: Clause, as_of: str) -> Iterator[Reason]:
     numbers = [t for t in piece.of("number", "age") if not _part_of_name(t, piece, subjects)]
     numbers = [t for t in numbers if not counted(t, piece)]
     dates = piece.of("date")
-    in_range = bool(clause.words & {"range", "reference", "limit"})
+    of_range = [n for n in numbers if _of_range(n, piece)]
+    values = [n for n in numbers if n not in of_range]
     for number in numbers:
-        yield from _number(number, piece, subjects, in_range)
+        yield from _number(number, piece, subjects, number in of_range)
     for date in dates:
         if not any(v.dated(date.more) for v in subjects):
             yield Reason("unsupported_date", date.text)
         else:
             yield from _role(date, piece, subjects)
-    if len(subjects) > 1 and numbers and dates and not in_range:
-        yield from _together(numbers, dates, subjects)
+    if len(subjects) > 1 and values and dates:
+        yield from _together(values, dates, subjects)
+    for date in dates:
+        yield from _spread(date, piece, clause)
+    for number in numbers:
+        if _next_word(number, piece) in ("time", "times"):
+            yield Reason("frequency_mismatch", f"{number.text} times")
+    yield from _repeated(dates, clause)
     for token in piece.of("relative"):
         if not any(_relative(token, v, as_of) for v in subjects):
             yield Reason("unsupported_date", token.text)
@@ -42,6 +50,48 @@ def amounts(piece: Piece, clause: Clause, as_of: str) -> Iterator[Reason]:
         if not any(token.more in v.frequencies or _is_wording(token, v) for v in subjects):
             held = {f for v in subjects for f in v.frequencies}
             yield Reason("frequency_mismatch" if held else "unsupported_term", token.text)
+
+
+def _next_word(token: Token, piece: Piece) -> str:
+    at = next(i for i, t in enumerate(piece.tokens) if t is token)
+    return piece.tokens[at + 1].text if at + 1 < len(piece.tokens) else ""
+
+
+def _spread(date: Token, piece: Piece, clause: Clause) -> Iterator[Reason]:
+    """A date told once for a list (`A and B since 2014`; `On 2014-01-01, A and B`) must be each one's."""
+    at = next(i for i, p in enumerate(clause.pieces) if p is piece)
+    place = next(i for i, t in enumerate(piece.tokens) if t is date)
+    reached: list[Piece] = []
+    for before in reversed(clause.pieces[:at]):
+        if not piece.named or not before.named or before.of("date", "relative") or before.has_predicate:
+            break
+        reached.append(before)
+    if not piece.named or place < piece.first_name:
+        for after in clause.pieces[at + 1 :]:
+            if not after.named or after.of("date", "relative"):
+                break
+            reached.append(after)
+    for other in reached:
+        numbers = [n for n in other.of("number") if not _part_of_name(n, other, other.subjects)]
+        held = any(v.dated(date.more) for v in other.subjects)
+        if not held or not all(_both(slot, date, other.subjects) for slot in _slots(numbers)):
+            yield Reason("date_mismatch", f"{date.text} for all of a list")
+            return
+
+
+def _repeated(dates: Sequence[Token], clause: Clause) -> Iterator[Reason]:
+    """A day told twice in one list needs two facts of that day."""
+    told = [t.more for t in clause.of("date")]
+    for date in dates:
+        times = told.count(date.more)
+        if times > 1 and sum(v.dated(date.more) for v in clause.subjects) < times and len(date.more) > 7:
+            yield Reason("date_mismatch", f"{date.text}, {times} times")
+
+
+def _of_range(number: Token, piece: Piece) -> bool:
+    """Whether a number is told as an end of the reference range: the words stand before it in its piece."""
+    at = next(i for i, t in enumerate(piece.tokens) if t is number)
+    return any(w in _RANGE for t in piece.tokens[:at] for w in t.text.split() if t.kind != "date")
 
 
 def counted(token: Token, piece: Piece) -> str:
@@ -62,7 +112,7 @@ _NOT_COUNTED = frozenset(["doses", "is", "his", "takes"])
 
 def supports(view: View, number: Token, piece: Piece, *, in_range: bool = False) -> str:
     """Whether a fact holds a number as told: `yes`, or what is wrong with it: `unit`, `comparator`, `number`."""
-    held: Sequence[Amount] = (*view.amounts, *view.reference_amounts) if in_range else view.amounts
+    held: Sequence[Amount] = view.reference_amounts if in_range else view.amounts
     if number.kind == "age":
         held = [a for a in held if view.section == "demographics"]
         return "yes" if any(a.value == number.value for a in held) else "number"
@@ -75,7 +125,7 @@ def supports(view: View, number: Token, piece: Piece, *, in_range: bool = False)
             continue  # the strength of another ingredient
         if number.unit and number.unit != amount.unit:
             worst = "unit" if worst == "number" else worst
-        elif number.more != amount.comparator and not in_range:
+        elif number.more != amount.comparator:
             worst = "comparator"
         else:
             return "yes"

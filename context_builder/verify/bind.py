@@ -25,6 +25,7 @@ class Piece:
     opener: str = ""
     subjects: list[View] = field(default_factory=list)
     named: bool = False
+    by_kind: bool = False
     first_name: int = -1
     last_name: int = -1
 
@@ -36,6 +37,12 @@ class Piece:
     def of(self, *kinds: str) -> list[Token]:
         """Its tokens of these kinds."""
         return [t for t in self.tokens if t.kind in kinds]
+
+    @property
+    def has_predicate(self) -> bool:
+        """Whether something is said of it within it: a verb or a state after its name."""
+        rest = self.tokens[self.last_name + 1 :] if self.last_name >= 0 else []
+        return any(t.kind == "mark" or t.text in _VERBS for t in rest)
 
     @property
     def has_verb(self) -> bool:
@@ -73,6 +80,7 @@ def bind(tokens: Sequence[Token], cited: Sequence[View]) -> list[Clause]:
         for piece in clause.pieces:
             piece.subjects, piece.named = _named(piece, clause, cited)
             _locate(piece)
+            piece.by_kind = piece.named and piece.first_name < 0
             if piece.named:
                 last = piece.subjects
             elif not piece.subjects:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from context_builder.verify.bind import Clause, Piece, is_own_wording, marks_on
 from context_builder.verify.reasons import Reason, ReasonCode
 from context_builder.verify.scan import Token
-from context_builder.verify.views import STATEFUL, UNFINISHED, View, stems
+from context_builder.verify.views import UNFINISHED, View, stems
 from context_builder.verify.words import lexicon, stem
 
 _NEGATIVE_WORDS = frozenset(["no", "not", "never", "none", "negative", "absent"])
@@ -15,6 +16,8 @@ _ALLERGIC = frozenset(["allergy", "allergic", "intolerance", "intolerant", "reac
 _INPATIENT = frozenset(["admission", "admitted", "hospitalization", "hospitalized"])
 _INPATIENT_WORDS = frozenset(["inpatient", "hospital", "admission", "emergency", "observation", "hospitalization"])
 _INDICATION = frozenset(["for", "against"])
+_DETAIL_QUALIFIES = ("problems", "allergies")
+_HAPPENED = frozenset(["done", "given", "performed", "received", "administered", "occurred"])
 _CERTAIN = frozenset(["confirmed"])
 _DISAGREE = frozenset(
     stem(w)
@@ -47,6 +50,7 @@ def disagreement(clauses: Sequence[Clause]) -> bool:
 
 def states(view: View, clauses: Sequence[Clause], quoted: bool, conflict: bool) -> Iterator[Reason]:
     """Current, past, uncertain, absent: as the fact says. `quoted`: the statement repeats the fact's whole line."""
+    yield from _doubled(clauses)
     marks = marks_on(view, clauses)
     told = {t.more for t in marks}
     words = {t.text for t in marks}
@@ -54,6 +58,8 @@ def states(view: View, clauses: Sequence[Clause], quoted: bool, conflict: bool) 
     said_all = said | {t.text for c in clauses for t in c.of("mark")}
     if conflict:
         return
+    if view.fact.negated and not quoted and _HAPPENED & {t.text for c in clauses for t in c.of("word")}:
+        yield Reason("negation_mismatch", f"{view.fact.key} was not done")
     negative = view.fact.negated or view.nothing
     if negative and "negative" not in told and not quoted:
         yield Reason("negation_mismatch", f"{view.fact.key} is a negative")
@@ -86,6 +92,29 @@ def _first(marks: Sequence[Token], meaning: str) -> str:
     return next(t.text for t in marks if t.more == meaning)
 
 
+def _doubled(clauses: Sequence[Clause]) -> Iterator[Reason]:
+    """`not absent`, `no longer over`: two negations in a row are nothing a reader should have to resolve."""
+    for clause in clauses:
+        for piece in clause.pieces:
+            for left, right in pairwise(piece.tokens):
+                both = left.kind == right.kind == "mark" and "neutral" not in (left.more, right.more)
+                if both and left.more == right.more == "negative":
+                    yield Reason("negation_mismatch", f"{left.text} {right.text}")
+                elif both and left.text.startswith("no longer") and right.more == "past":
+                    yield Reason("status_mismatch", f"{left.text} {right.text}")
+
+
+def conflicting(subjects: Sequence[View], clauses: Sequence[Clause]) -> Iterator[Reason]:
+    """Where sources disagree both sides may be told, and nothing that is on neither side."""
+    held = {v.state for v in subjects} | {"negative" for v in subjects if v.fact.negated or v.nothing}
+    names = {"past": "historical"}
+    for clause in clauses:
+        for token in clause.of("mark"):
+            if token.more != "neutral" and names.get(token.more, token.more) not in held:
+                code: ReasonCode = "negation_mismatch" if token.more == "negative" else "status_mismatch"
+                yield Reason(code, token.text)
+
+
 def absences(clauses: Sequence[Clause]) -> Iterator[Reason]:
     """A negative that no cited fact takes: `denies chest pain`, `no other problems`."""
     for clause in clauses:
@@ -93,7 +122,8 @@ def absences(clauses: Sequence[Clause]) -> Iterator[Reason]:
             for mark in piece.of("mark"):
                 if mark.more != "negative" or any(is_own_wording(mark, piece, v) for v in piece.subjects):
                     continue
-                if not any(v.fact.negated or v.nothing for v in piece.subjects):
+                negatives = [v for v in piece.subjects if v.nothing or (v.fact.negated and not piece.by_kind)]
+                if not negatives:
                     yield Reason("unsupported_absence", mark.text)
                     return
 
@@ -115,7 +145,7 @@ def names(view: View, clause: Clause, piece: Piece, quoted: bool) -> Iterator[Re
         return
     for group in lexicon().qualifiers:
         held = group.pattern.search(view.display) or (
-            group.pattern.search(view.said) if view.section in STATEFUL and not view.fact.negated else None
+            group.pattern.search(view.said) if view.section in _DETAIL_QUALIFIES and not view.fact.negated else None
         )
         if not held or group.pattern.search(text) or view.nothing:
             continue

@@ -123,7 +123,9 @@ def units_pattern(extra: frozenset[str] = frozenset()) -> re.Pattern[str]:
     known = sorted({*lexicon().units, *extra} - {""}, key=lambda u: (-len(u), u))
     usual = "|".join(re.escape(u) for u in known if u not in _SHY_UNITS)
     shy = "|".join(re.escape(u) for u in known if u in _SHY_UNITS and u != "1")
-    return re.compile(rf"[ -]?(?:(?:{usual})(?![\w])|(?:{shy})(?=$|[),;]|\.(?:\s|$)|/(?=\s)))")
+    return re.compile(
+        rf"[ -]?(?:(?:{usual})(?![\w])|(?:{shy})(?=$|[),;]|\.(?:\s|$)|/(?=\s)| (?:on|at|to|and|by|is|was)(?!\w)))"
+    )
 
 
 def folded_units(units: Iterable[str]) -> frozenset[str]:

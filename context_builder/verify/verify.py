@@ -106,8 +106,7 @@ class Reader:
         found = list(claims.kind_of(statement.kind, cited))
         for view in subjects.values():
             found += claims.states(view, clauses, view.fact.key in quoted, conflict)
-        if not conflict:
-            found += claims.absences(clauses)
+        found += claims.conflicting(cited, clauses) if conflict else claims.absences(clauses)
         found += claims.identity(clauses, self.people)
         found += _persons(statement.text, text, cited, self.people)
         allowed = frozenset().union(*(v.name for v in self.people))
@@ -146,6 +145,7 @@ class Reader:
         return claims.disagreement(clauses) and any(sides <= keys for _, sides in self.conflicts)
 
 
+_LONG_QUOTATION = 80
 _PASSAGE = re.compile('[\u201c"](.{1,2000})[\u201d"]')
 
 
@@ -157,26 +157,45 @@ def _reported(text: str, cited: Sequence[View]) -> tuple[str, frozenset[str]]:
     match = _PASSAGE.search(text)
     if match is None:
         return text, frozenset()
-    passage = canonical(match[1]).strip("\u2026. ")
+    passage = canonical(match[1]).strip(". ")
+    cut = match[1].rstrip().endswith("\u2026")
     rest = f"{text[: match.start()]} {text[match.end() :]}"
     told = frozenset(stems(canonical(text[: match.start()])))
     for view in cited:
-        if view.section == "reports" and view.narrative and view.name <= told and passage in view.passage:
+        if view.section == "reports" and view.name <= told and _whole_sentences(passage, view.passage, cut):
             return rest, frozenset([view.fact.key])
     return text, frozenset()
 
 
+def _whole_sentences(part: str, passage: str, cut: bool) -> bool:
+    """Whether `part` stands in `passage` from the beginning of a sentence to the end of one, so that no `no` is left out.
+
+    A long quotation may stop anywhere if it says so with an ellipsis (`cut`).
+    """
+    at = passage.find(part)
+    if at < 0 or not part:
+        return False
+    before, after = passage[:at].rstrip(), passage[at + len(part) :].lstrip()
+    ends = not after or after[0] in ".!?/" or (cut and len(part) >= _LONG_QUOTATION)
+    return (not before or before[-1] in ".!?/") and ends
+
+
 def _quotes(text: str, cited: Sequence[View]) -> tuple[str, frozenset[str]]:
-    """`text` with each cited fact's whole line, where it is repeated word by word, replaced by one token."""
-    quoted = set()
-    for index, view in sorted(enumerate(cited), key=lambda p: -len(p[1].quote)):
-        if view.quote and view.quote in text:
-            at = text.index(view.quote)
-            end = at + len(view.quote)
-            if text[at - 1 : at].isalnum() or text[end : end + 1].isalnum():
-                continue
-            text = f"{text[:at]} {QUOTE}{chr(0xE100 + index)} {text[end:]}"
-            quoted.add(view.fact.key)
+    """`text` with each cited fact's whole line, where it is repeated word by word, replaced by a token for the fact."""
+    lines: dict[str, list[int]] = {}
+    for index, view in enumerate(cited):
+        for line in (view.quote, view.answer):
+            if line:
+                lines.setdefault(line, []).append(index)
+    quoted: set[str] = set()
+    for line in sorted(lines, key=len, reverse=True):
+        at = text.find(line)
+        end = at + len(line)
+        if at < 0 or text[at - 1 : at].isalnum() or text[end : end + 1].isalnum():
+            continue
+        marks = " ".join(f"{QUOTE}{chr(0xE100 + index)}" for index in lines[line])
+        text = f"{text[:at]} {marks} {text[end:]}"
+        quoted |= {cited[index].fact.key for index in lines[line]}
     return text, frozenset(quoted)
 
 

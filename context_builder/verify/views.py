@@ -134,6 +134,12 @@ class View:
             return ""
         return self.fact.status if self.fact.status in ("current", "historical", "uncertain") else ""
 
+    @cached_property
+    def answer(self) -> str:
+        """A worded answer that says what it is about by itself (`never smoker`); empty for all others."""
+        words = canonical(self.fact.value) if self.section == "social_history" else ""
+        return words if " " in words and not any(c.isdigit() for c in words) else ""
+
     @property
     def measured(self) -> bool:
         """Whether the fact is a measurement, whose whole name must be told."""
