@@ -117,7 +117,7 @@ def _coding(reader: Reader, item: Json, rules: NormalizationRules) -> Coding | N
     sent, code, display = reader.text(item, "system"), reader.text(item, "code"), reader.text(item, "display")
     if not code and not display:
         return None
-    system = rules.system_aliases.get(sent) or canonical_system(sent)
+    system = (rules.system_aliases and rules.system_aliases.get(sent)) or canonical_system(sent)
     return Coding(
         system=system,
         code=code,

@@ -258,8 +258,11 @@ def _section(source: Source, loinc: str, concept: Concept) -> tuple[str, str]:
     category the code decides, and what no code decides is a result."""
     known: dict[str, str] = {}
     other = ""
-    for item in source.objs(source.resource, "category") if "category" in source.resource else []:
-        for code in (*(source.text(c, "code") for c in source.objs(item, "coding")), source.text(item, "text")):
+    for item in source.objs(source.resource, "category") if "category" in source.resource else ():
+        codes = [source.text(c, "code") for c in source.objs(item, "coding")]
+        if "text" in item:
+            codes.append(source.text(item, "text"))
+        for code in codes:
             code = code.lower()
             section = source.rules.category_hints.get(code) or CATEGORY_SECTION.get(code)
             if section:

@@ -34,11 +34,11 @@ def quantity_of(reader: Reader, holder: Json, key: str) -> Quantity | None:
     unit, code = reader.text(item, "unit"), reader.text(item, "code")
     if value is None and not unit and not code:
         return None
-    if code and canonical_system(reader.text(item, "system")) != UCUM:
-        code, unit = ucum_code(code) or ucum_code(unit), unit or code
-    elif not code:
+    if not code:
         code = ucum_code(unit)
-    comparator = reader.text(item, "comparator")
+    elif item.get("system") != UCUM and canonical_system(reader.text(item, "system")) != UCUM:
+        code, unit = ucum_code(code) or ucum_code(unit), unit or code
+    comparator = reader.text(item, "comparator") if "comparator" in item else ""
     if comparator and comparator not in _COMPARATORS:
         reader.tolerated(f"{key}.comparator")
         comparator = ""
