@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import urljoin
 
@@ -36,6 +38,7 @@ MOST_REDIRECTS = 3
 KEPT_HEADERS = frozenset({"retry-after", "date", "etag", "content-location"})
 ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 """What we ask for and unpack. Stacked or other encodings are refused: their ratio is what bombs are made of."""
+HELD = "held"
 Sleep = Callable[[float], Awaitable[None]]
 Form = Mapping[str, str] | Callable[[], Mapping[str, str]]
 
@@ -74,12 +77,18 @@ RetryRule = Callable[[Answer], bool | None]
 """Whether an answer is worth another try, by what the source is known to mean; None: the table decides."""
 
 
+@cache
+def tls_context() -> ssl.SSLContext:
+    """How servers' certificates are checked. Made once: reading the trusted authorities takes some 20 ms."""
+    return httpx.create_ssl_context()
+
+
 class _Gated(httpx.AsyncBaseTransport):
     """Connects to the addresses the gate checked, while TLS and the Host header keep the name."""
 
     def __init__(self, egress: Egress, limits: httpx.Limits) -> None:
         self._egress = egress
-        self._inner = httpx.AsyncHTTPTransport(limits=limits, retries=0)
+        self._inner = httpx.AsyncHTTPTransport(verify=tls_context(), limits=limits, retries=0)
         self.sent = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -169,8 +178,10 @@ class Http:
                     raise SiteUnavailable("the site asked us to wait longer", code="rate_limited", retry_after=held)
                 waited += held
                 await self._sleep(held)
+            answer, problem = await self._once(method, url, dict(headers or {}), data, lane, most_bytes)
+            if problem == HELD:
+                continue
             attempt += 1
-            answer, problem = await self._once(method, url, dict(headers or {}), data, most_bytes)
             if answer is not None and not _worth(answer, worth_retrying):
                 return answer
             wait = self._delay(attempt, answer, lane)
@@ -192,13 +203,15 @@ class Http:
         return asked + min(jitter, BASE_DELAY)
 
     async def _once(
-        self, method: str, url: str, headers: dict[str, str], data: Form | None, most_bytes: int | None
+        self, method: str, url: str, headers: dict[str, str], data: Form | None, lane: str, most_bytes: int | None
     ) -> tuple[Answer | None, str]:
         turn = self._pace.turn()
         if turn > 0:
             await self._sleep(turn)
-        form = data() if callable(data) else data
         async with self._slots:
+            if self._pace.held(lane) > 0:  # the site said so while we stood in line
+                return None, HELD
+            form = data() if callable(data) else data
             try:
                 async with asyncio.timeout(self.limits.request_seconds):
                     return await self._follow(method, url, headers, form, most_bytes), ""

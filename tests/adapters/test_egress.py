@@ -192,10 +192,9 @@ async def test_discovery_that_names_a_foreign_token_endpoint_gets_no_assertion()
     async with WireServer(lambda r: Reply(body={})) as sentinel:
         for endpoint in (f"{sentinel.origin}/token", "https://evil.example/token", "http://169.254.169.254/token"):
             table = {"/.well-known/smart-configuration": {"token_endpoint": endpoint}}
-            async with WireServer(routes(table)) as server:
-                async with opened(site_at(server.base, auth="backend")) as source:
-                    fetched = await source.fetch("p1", "vitals")
-                    assert fetched.coverage.state == "failed" and "egress_" in fetched.coverage.reason
+            async with WireServer(routes(table)) as server, opened(site_at(server.base, auth="backend")) as source:
+                fetched = await source.fetch("p1", "vitals")
+                assert fetched.coverage.state == "failed" and "egress_" in fetched.coverage.reason
         assert sentinel.requests == []
 
 

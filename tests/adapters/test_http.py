@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from adapters.egress import Egress
 from adapters.errors import AdapterError, BadAnswer, SiteUnavailable
-from adapters.fhir.http import Http
+from adapters.fhir.http import Http, tls_context
 from adapters.fhir.pace import Pace, retry_after
 from adapters.profile import Limits
 
@@ -124,9 +124,11 @@ async def test_a_wait_beyond_the_budget_is_not_waited_for_nor_called_into(absurd
 
 async def test_the_waits_of_one_request_stay_within_the_budget():
     clock = Clock()
-    async with WireServer(routes({"/x": Reply(503, headers={"retry-after": "25"})})) as server:
-        async with client(server, clock, max_wait_seconds=60, tries=10) as http:
-            assert (await get(http, server)).status == 503
+    async with (
+        WireServer(routes({"/x": Reply(503, headers={"retry-after": "25"})})) as server,
+        client(server, clock, max_wait_seconds=60, tries=10) as http,
+    ):
+        assert (await get(http, server)).status == 503
     assert len(server.requests) == 3 and 50 <= sum(clock.slept) <= 60
 
 
@@ -169,20 +171,24 @@ async def test_one_byte_a_second_trips_the_total_deadline():
 @pytest.mark.parametrize("declared", [True, False])
 async def test_bodies_over_the_cap_are_cut_off(declared):
     head = b"HTTP/1.1 200 OK\r\n" + (b"content-length: 5000000\r\n" if declared else b"") + b"\r\n"
-    async with WireServer(routes({"/x": Reply(wire=head + b"x" * 300_000)})) as server:
-        async with client(server, Clock(), max_body_bytes=100_000) as http:
-            with pytest.raises(BadAnswer) as error:
-                await get(http, server)
+    async with (
+        WireServer(routes({"/x": Reply(wire=head + b"x" * 300_000)})) as server,
+        client(server, Clock(), max_body_bytes=100_000) as http,
+    ):
+        with pytest.raises(BadAnswer) as error:
+            await get(http, server)
     assert error.value.code == "too_large" and len(error.value.body) <= 2_000 and len(server.requests) == 1
 
 
 async def test_the_cap_counts_unpacked_bytes():
     bomb = gzip.compress(b"0" * 30_000_000)
     assert len(bomb) < 50_000
-    async with WireServer(routes({"/x": Reply(body=bomb, headers={"content-encoding": "gzip"})})) as server:
-        async with client(server, Clock(), max_body_bytes=1_000_000) as http:
-            with pytest.raises(BadAnswer) as error:
-                await get(http, server)
+    async with (
+        WireServer(routes({"/x": Reply(body=bomb, headers={"content-encoding": "gzip"})})) as server,
+        client(server, Clock(), max_body_bytes=1_000_000) as http,
+    ):
+        with pytest.raises(BadAnswer) as error:
+            await get(http, server)
     assert error.value.code == "too_large"
 
 
@@ -199,17 +205,19 @@ async def test_the_cap_counts_unpacked_bytes():
     ],
 )
 async def test_encodings(encoding, body, good):
-    async with WireServer(routes({"/x": Reply(body=body, headers={"content-encoding": encoding})})) as server:
-        async with client(server, Clock()) as http:
-            if good:
-                assert (await get(http, server)).json() == {"a": 1}
-            elif good is None:  # cut off inside the packing: whatever came is no JSON
-                with pytest.raises(BadAnswer):
-                    (await get(http, server)).json()
-            else:
-                with pytest.raises(BadAnswer) as error:
-                    await get(http, server)
-                assert error.value.code == "bad_encoding"
+    async with (
+        WireServer(routes({"/x": Reply(body=body, headers={"content-encoding": encoding})})) as server,
+        client(server, Clock()) as http,
+    ):
+        if good:
+            assert (await get(http, server)).json() == {"a": 1}
+        elif good is None:  # cut off inside the packing: whatever came is no JSON
+            with pytest.raises(BadAnswer):
+                (await get(http, server)).json()
+        else:
+            with pytest.raises(BadAnswer) as error:
+                await get(http, server)
+            assert error.value.code == "bad_encoding"
 
 
 async def test_redirects_on_the_same_origin_are_followed_a_few_times():
@@ -232,10 +240,12 @@ async def test_redirects_on_the_same_origin_are_followed_a_few_times():
     "location", ["http://[bad", "https://host:port/", "\\\\evil\\x", "javascript:1", "http://127.0.0.1:1/"]
 )
 async def test_redirects_to_nowhere_are_typed_errors(location):
-    async with WireServer(routes({"/x": Reply(301, headers={"location": location})})) as server:
-        async with client(server, Clock()) as http:
-            with pytest.raises(AdapterError):
-                await get(http, server)
+    async with (
+        WireServer(routes({"/x": Reply(301, headers={"location": location})})) as server,
+        client(server, Clock()) as http,
+    ):
+        with pytest.raises(AdapterError):
+            await get(http, server)
     assert len(server.requests) <= 4 and {r.path for r in server.requests} == {"/fhir/x"}
 
 
@@ -312,9 +322,13 @@ def certificate(tmp_path, name):
 
 
 @pytest.mark.parametrize(("name", "trusted"), [("localhost", True), ("other.example", False)])
-async def test_tls_is_checked_against_the_name_though_the_address_is_called(tmp_path, monkeypatch, name, trusted):
+async def test_tls_is_checked_against_the_name_though_the_address_is_called(
+    request, tmp_path, monkeypatch, name, trusted
+):
     chain, context = certificate(tmp_path, name)
     monkeypatch.setenv("SSL_CERT_FILE", str(chain))
+    tls_context.cache_clear()
+    request.addfinalizer(tls_context.cache_clear)
     async with WireServer(routes({"/x": OK}), ssl=context) as server:
         base = f"https://localhost:{server.port}/fhir"
         egress = Egress(base, allow_loopback=True, resolver=lambda h, p: ["127.0.0.1"])

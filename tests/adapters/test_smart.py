@@ -216,12 +216,14 @@ async def test_twenty_parallel_401s_make_one_renewal():
             return Reply(401)
         return Reply(body=bundle(observation("o1")))
 
-    async with SmartServer({"/Observation": condition}) as server:
-        async with opened(backend(server, limits={"concurrency": 20})) as source:
-            await source.discover()
-            answers = await asyncio.gather(
-                *(source.get(f"{server.base}/Observation?n={n}", "Observation") for n in range(20))
-            )
+    async with (
+        SmartServer({"/Observation": condition}) as server,
+        opened(backend(server, limits={"concurrency": 20})) as source,
+    ):
+        await source.discover()
+        answers = await asyncio.gather(
+            *(source.get(f"{server.base}/Observation?n={n}", "Observation") for n in range(20))
+        )
     assert {a.status for a in answers} == {200} and len(server.token_requests) == 2
 
 
@@ -236,11 +238,13 @@ async def test_a_site_that_always_says_401_is_not_asked_for_tokens_again_and_aga
 @pytest.mark.parametrize("refusal", ["invalid_client", "unauthorized_client", "made up by the site: Mary Canary"])
 async def test_a_revoked_client_is_told_once_and_asked_no_more(refusal):
     """F08: at most one call; every section says so; the site's words do not travel."""
-    async with SmartServer({"/token": Reply(400, {"error": refusal, "error_description": "Canary"})}) as server:
-        async with opened(backend(server)) as source:
-            fetches = await source.fetch_patient("p1")
-            with pytest.raises(AuthorizationError) as error:
-                await source.discover()
+    async with (
+        SmartServer({"/token": Reply(400, {"error": refusal, "error_description": "Canary"})}) as server,
+        opened(backend(server)) as source,
+    ):
+        fetches = await source.fetch_patient("p1")
+        with pytest.raises(AuthorizationError) as error:
+            await source.discover()
     assert {f.coverage.state for f in fetches} == {"not_authorized"} and len(server.token_requests) == 1
     assert error.value.action == "reauthorize" and "Canary" not in str(error.value) + fetches[0].coverage.reason
 

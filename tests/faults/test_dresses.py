@@ -1,0 +1,82 @@
+"""Every dress of the practice EHR with the profile made for it: all sections fetched, authorized, truthfully covered."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from adapter_kit import Clock, balanced
+from fault_kit import PATIENT, at, contents, hospital, keys, refresh
+
+from models.record import SECTIONS
+from service.practice_ehr import Fault, dress_names
+
+
+@pytest.mark.parametrize("dress", dress_names())
+async def test_a_whole_record_comes_from_every_dress(dress):
+    with hospital(dress, auth=True) as ehr:
+        fetches = await refresh(ehr, Clock())
+        token_calls, seen = ehr.state.token_calls, ehr.requests
+    assert set(fetches) == set(SECTIONS) and token_calls == 1
+    for section, fetch in fetches.items():
+        assert fetch.coverage.state == "present", (section, fetch.coverage)
+        assert balanced(fetch) and not fetch.rejected
+        assert fetch.coverage.complete, (section, fetch.missing)
+    results = {k for s in ("labs", "reports") for k in keys(fetches[s]) if k.startswith("Observation/l")}
+    assert len(keys(fetches["vitals"])) == 12 and len(results) == 4, "one may be reached through its report only"
+    if dress != "medhost":  # it contains the drug
+        drugs = [k for k in keys(fetches["medications"]) if k.startswith("Medication/")]
+        assert len(drugs) == 1
+    assert "Practitioner/doctor" in keys(fetches["medications"])
+    assert "Binary/doc" in keys(fetches["notes"])
+    assert all(row.status < 400 for row in seen if row.interaction in ("search", "token"))
+    asked = [(r.resource_type, r.interaction) for r in seen if r.interaction == "read" and r.status == 200]
+    assert len(asked) == len(set(asked)), "nothing is read twice"
+
+
+@pytest.mark.parametrize("dress", dress_names())
+async def test_refused_and_failing_types_are_told_in_every_dress(dress):
+    with hospital(dress, auth=True) as ehr:
+        clean = await refresh(ehr, Clock())
+        ehr.faults.set(
+            Fault(kind="scopes_lied", types=("Condition",)),
+            Fault(kind="status", resource_type="Encounter", status=503, body="html"),
+            Fault(kind="html_login", resource_type="Immunization"),
+        )
+        fetches = await refresh(ehr, Clock())
+    assert fetches["problems"].coverage.state == "not_authorized"
+    assert fetches["encounters"].coverage.state == fetches["immunizations"].coverage.state == "failed"
+    others = set(SECTIONS) - {"problems", "encounters", "immunizations"}
+    assert {s: contents({s: fetches[s]}) for s in others} == {s: contents({s: clean[s]}) for s in others}
+    for section in ("problems", "encounters", "immunizations"):
+        assert not fetches[section].resources and fetches[section].coverage.as_of == ""
+
+
+async def test_scopes_that_were_silently_reduced():
+    with hospital("athenahealth", auth=True) as ehr:
+        ehr.faults.set(Fault(kind="scopes_reduced", types=("Procedure", "Medication")))
+        fetches = await refresh(ehr, Clock())
+        asked = {r.resource_type for r in ehr.requests}
+    assert fetches["procedures"].coverage.state == "not_authorized" and not {"Procedure", "Medication"} & asked
+    assert [m.reason for m in fetches["medications"].missing] == ["not fetched: the granted scopes do not cover it"]
+
+
+async def test_a_dress_without_a_type_says_not_supported():
+    from practice_kit import dress_where
+
+    from service.practice_ehr import PracticeEhr
+
+    dress = dress_where()
+    types = {k: v for k, v in dress.types.items() if k not in ("CarePlan", "Immunization")}
+    with PracticeEhr("north", [], dress=dress.model_copy(update={"types": types})) as ehr:
+        fetches = await refresh(ehr)
+    assert {s for s, f in fetches.items() if f.coverage.state == "not_supported"} == {"care_plans", "immunizations"}
+    assert fetches["problems"].coverage.state == "empty" and fetches["demographics"].coverage.state == "failed"
+
+
+async def test_a_patient_is_found():
+    with hospital("epic", auth=True) as ehr:
+        async with at(ehr) as source:
+            found = await source.find_patients(identifier="urn:oid:1.2.3|CANARY-555-77")
+            assert [r.resource_id for r in found] == [PATIENT] and json.loads(found[0].content)["birthDate"]
+            assert await source.find_patients(identifier="urn:oid:1.2.3|nobody") == []
