@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,16 +27,15 @@ from models.record import SECTIONS, Chart
 from service import logs
 from service.access import Role
 from service.api.app import create_app
-from service.api.schemas import RegisterBody, RunState
+from service.api.schemas import RegisterBody, RunState, SiteSearchBody
 from service.api.services import Services
 from service.cli import render
 from service.cli.output import CommandError, stderr, stdout
-from service.practice_ehr import Fault, Hospital, PracticeEhrs, serve
-from service.practice_ehr.population import STAR_KEY, SyntheticPatient, generate, hospital_resources
+from service.practice_ehr import Fault, PracticeEhrs, built_in_hospital, serve
+from service.practice_ehr.population import SyntheticPatient, generate
 from service.settings import Settings
 from service.store import Store
 from service.workflows import Runtime
-from service.workflows.site_search import find_at_site
 
 CAST = Path(__file__).with_name("demo.toml")
 TENANT, KEY_LABEL = "demo", "demo"
@@ -50,18 +50,25 @@ class DemoHospital(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str
     dress: str
     behaves_like: str
     site: dict[str, Any]
     faults: tuple[Fault, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """Of the site, and of the hospital in the built-in population."""
+        return str(self.site["name"])
+
     def config(self, fhir_base: str) -> SiteConfig:
         """The site file an engineer would write for it."""
-        name = self.site["name"]
-        return parse_site(
-            self.site | {"fhir_base": fhir_base, "client_id": f"chartbrief-{name}", "allow_loopback": True}
-        )
+        known = {"fhir_base": fhir_base, "client_id": f"chartbrief-{self.name}", "allow_loopback": True}
+        return parse_site(self.site | known)
+
+
+def cast() -> list[DemoHospital]:
+    """The hospitals of demo.toml."""
+    return [DemoHospital.model_validate(h) for h in tomllib.loads(CAST.read_text(encoding="utf-8"))["hospitals"]]
 
 
 @dataclass(frozen=True)
@@ -81,25 +88,21 @@ class Shown:
 def run(once: bool = False, port: int | None = None) -> int:
     """Do the main job and show it. Stays up until Ctrl-C; with `once` prints the same and returns."""
     logs.configure()
-    cast = [DemoHospital.model_validate(h) for h in tomllib.loads(CAST.read_text(encoding="utf-8"))["hospitals"]]
     with ExitStack() as stack:
         listener = stack.enter_context(_listener(port))
         url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
         progress = stack.enter_context(_Steps(stderr()))
-        people = progress.step("Making up the patients", lambda: generate())
-        hospitals = [
-            Hospital(key=h.key, dress=h.dress, resources=hospital_resources(h.dress), clients={}, faults=h.faults)
-            for h in cast
-        ]
+        star = progress.step("Making up the patients", lambda: generate()[0])
+        hospitals = [built_in_hospital(h.dress, clients={}, faults=h.faults) for h in cast()]
         ehrs = progress.step("Starting three practice hospitals", lambda: stack.enter_context(serve(hospitals)))
         store = progress.step("Starting the embedded database (a few seconds the first time)", _store)
         stack.callback(store.close)
         runtime = Runtime(store, progress.section_ended).launch()
         stack.callback(runtime.close)
         services = Services(store.settings, store, runtime)
-        shown = _main_job(services, cast, ehrs, people[0], progress, url)
+        shown = _main_job(services, ehrs, star, progress, url)
         progress.close()
-        report(shown, cast, ehrs, once)
+        report(shown, ehrs, once)
         if not once:
             _stay_up(services, listener)
     return 0
@@ -115,36 +118,34 @@ def _store() -> Store:
 
 def _main_job(
     services: Services,
-    cast: list[DemoHospital],
     ehrs: PracticeEhrs,
     star: SyntheticPatient,
     progress: _Steps,
     url: str,
 ) -> Shown:
-    assert star.key == STAR_KEY
     checks: dict[str, dict[str, Any]] = {}
     patient_id: str | None = None
-    for hospital in cast:
-        config = hospital.config(ehrs[hospital.key].base_url)
+    for hospital in cast():
+        config = hospital.config(ehrs[hospital.name].base_url)
         name = config.name
         added = services.put_site(TENANT, config.model_dump(mode="json"), replace=True)
-        ehrs[hospital.key].register(config.client_id, added["jwks"]["keys"])  # what a vendor's app portal does
+        ehrs[hospital.name].register(config.client_id, added["jwks"]["keys"])  # what a vendor's app portal does
         checks[name] = progress.step(
-            f"{config.title}: discovery and authorization", lambda name=name: services.check_site(TENANT, name)
+            f"{config.title}: discovery and authorization", partial(services.check_site, TENANT, name)
         )
         if checks[name]["state"] != "ready":
             raise CommandError("unavailable", f"{name} could not be opened: {checks[name]}")
-        identifier = "|".join(star.identifier(hospital.dress))
+        wanted = SiteSearchBody(identifier="|".join(star.identifier(name)))
         matches = progress.step(
             f"{config.title}: looking the patient up by record number",
-            lambda name=name, identifier=identifier: find_at_site(services.store, TENANT, name, identifier=identifier),
+            partial(services.search_at_site, TENANT, name, wanted),
         )
         if len(matches) != 1:
             raise CommandError("unavailable", f"{name} answered {len(matches)} patients to one record number")
-        body = RegisterBody(site=name, site_patient_id=matches[0].site_patient_id, patient_id=patient_id)
+        body = RegisterBody(site=name, site_patient_id=matches[0]["site_patient_id"], patient_id=patient_id)
         patient_id = services.register(TENANT, body)
     assert patient_id is not None
-    progress.sections({h.site["name"]: h.site["title"] for h in cast})
+    progress.sections({h.name: h.site["title"] for h in cast()})
     state = services.refresh(TENANT, patient_id, None, 600)
     if state.report is None:
         raise CommandError("unavailable", "the refresh did not end in ten minutes")
@@ -203,10 +204,13 @@ class _Steps:
             self._progress.advance(self._tasks[site])
 
 
-def report(shown: Shown, cast: list[DemoHospital], ehrs: PracticeEhrs, once: bool) -> None:
+def report(shown: Shown, ehrs: PracticeEhrs, once: bool) -> None:
     """What was done and where to look, then what the hospitals said."""
     out = stdout()
-    say = lambda words="", style="": out.print(Text(render.plain(words)), style=style, soft_wrap=True)  # noqa: E731
+
+    def say(words: str = "", style: str = "") -> None:
+        out.print(Text(render.plain(words)), style=style, soft_wrap=True)
+
     ledger, document = shown.chart.ledger, shown.document
     say("Chartbrief pulled one patient out of three hospitals that disagree.", "bold")
     say()
@@ -219,7 +223,7 @@ def report(shown: Shown, cast: list[DemoHospital], ehrs: PracticeEhrs, once: boo
     say(f"  key   {shown.token}   (made for this run, role admin; paste it where the page asks)")
     say()
     say("What was done", "bold")
-    _did(shown, cast, ehrs)
+    _did(shown, ehrs)
     say(
         f"Nothing disappeared: {ledger.offered} resources offered = {ledger.stored} stored + "
         f"{ledger.quarantined} quarantined + {ledger.reported_missing} reported missing."
@@ -255,20 +259,20 @@ def report(shown: Shown, cast: list[DemoHospital], ehrs: PracticeEhrs, once: boo
         say(f"  {command}")
 
 
-def _did(shown: Shown, cast: list[DemoHospital], ehrs: PracticeEhrs) -> None:
+def _did(shown: Shown, ehrs: PracticeEhrs) -> None:
     sites = {s["site"]: s for s in (shown.run.report or {})["sites"]}
     made = render.table(
         "", "site", "behaves like", ">requests", ">offered", ">stored", ">quarantined", ">missing", "found"
     )
-    for hospital in cast:
-        name = hospital.site["name"]
+    for hospital in cast():
+        name = hospital.name
         found, check = sites[name], shown.checks[name]
         notes = [check["endpoints_found_in"]]
         if check["types_refused"]:
             notes.append(f"refuses {', '.join(check['types_refused'])}")
         if check["types_not_declared"]:
             notes.append(f"lacks {', '.join(check['types_not_declared'])}")
-        busy = sum(1 for seen in ehrs[hospital.key].requests if seen.status == 429)
+        busy = sum(1 for seen in ehrs[hospital.name].requests if seen.status == 429)
         if busy:
             notes.append(f"said 'too busy' {busy}x, asked again later")
         numbers = (found["ledger"][k] for k in ("offered", "stored", "quarantined", "reported_missing"))
