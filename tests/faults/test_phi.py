@@ -23,7 +23,7 @@ FAULTS = [
     (Fault(kind="dead_link"), Fault(kind="wrong_entries")),
     (Fault(kind="scopes_lied", types=("Observation", "Patient")),),
     (Fault(kind="revoked_client"),),
-    (Fault(kind="delay", seconds=3.0),),
+    (Fault(kind="drip", seconds=0.2, resource_type="Condition"),),
 ]
 
 
@@ -56,7 +56,7 @@ def assert_silent(text: str, *more: str) -> None:
 async def test_a_canary_patient_stays_out_of_logs_and_reasons(everything_logged, faults):
     with hospital(auth=True) as ehr:
         ehr.faults.set(*faults)
-        async with at(ehr, Clock(), page=3, request_seconds=1.0, tries=2) as source:
+        async with at(ehr, Clock(), page=3, request_seconds=2.0, tries=1) as source:
             fetches = await source.fetch_patient(PATIENT, SECTIONS)
             with contextlib.suppress(AdapterError):
                 await source.find_patients(
@@ -101,10 +101,5 @@ async def test_a_site_that_echoes_the_patient_everywhere_is_not_repeated(everyth
                 await source.find_patients(identifier=CANARY[2])
             except AdapterError as error:
                 errors.append(f"{error} {error!r} {error.to_dict()}")
-    assert len(errors) > 5 and {f.coverage.state for f in fetches} >= {
-        "failed",
-        "not_authorized",
-        "not_supported",
-        "truncated",
-    }
+    assert len(errors) > 5 and {f.coverage.state for f in fetches} >= {"failed", "not_authorized", "not_supported"}
     assert_silent(told(everything_logged, fetches) + "\n".join(errors), "elsewhere.example")

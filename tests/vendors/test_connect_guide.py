@@ -1,0 +1,30 @@
+"""What docs/connect.md shows can be pasted: the site file loads, the codes it explains exist."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from adapters.profile import parse_site
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs/connect.md").read_text("utf-8")
+
+
+def test_the_site_file_shown_loads_with_the_overrides_shown():
+    first, overrides = (tomllib.loads(b) for b in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL))
+    assert parse_site(first).name == "mercy"
+    site = parse_site(first | overrides)
+    profile = site.profile()
+    assert profile.paging.count == 50 and profile.limits.concurrency == 2 and profile.answers[0].status == 403
+    assert profile.mrn_system and profile.required_params
+
+
+def test_every_key_and_code_in_the_tables_exists():
+    keys = re.findall(r"^\| ((?:`[a-z_\[\]]+`(?:, )?)+) \|", GUIDE, re.MULTILINE)
+    named = {k.strip("`[]") for row in keys for k in row.split(", ")}
+    source = "\n".join(p.read_text("utf-8") for p in (ROOT / "adapters").rglob("*.py"))
+    assert len(named) > 15
+    for name in named - {"http_429"}:
+        assert re.search(rf"\b{name}\b", source), name
