@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 # Change of the target by each drug while it is taken.
 SYSTOLIC = {
@@ -99,13 +99,11 @@ class Body:
         return age_on(self.birth, self.today)
 
     def advance(self, day: date) -> None:
-        """Let time pass until `day`, in steps of at most a month."""
-        months = (day - self.today).days / DAYS_PER_MONTH
-        while months > 0:
-            step = min(1.0, months)
-            self._step(step)
-            months -= step
-        self.today = max(day, self.today)
+        """Let time pass until `day`, in steps of at most a month; a disease that begins on the way begins on its day's step."""
+        while self.today < day:
+            days = min(30, (day - self.today).days)
+            self._step(days / DAYS_PER_MONTH)
+            self.today += timedelta(days=days)
 
     def _step(self, months: float) -> None:
         self.systolic = _relax(self.systolic, self._systolic_target(), months, tau=1.0)

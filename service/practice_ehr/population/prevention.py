@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from service.practice_ehr.population import clinical, documents, narratives
+from service.practice_ehr.population.body import age_on
 from service.practice_ehr.population.elements import at
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def vaccines(care: Care, visit: Visit) -> None:
     age, day = care.body.age, visit.moment.date()
     if age < 18:
         return
-    influenza = "influenza_high_dose" if age >= 65 else "influenza"
     season = visit.moment if visit.moment.month >= 9 else at(date(day.year, 10, 12), 10)
+    influenza = "influenza_high_dose" if age_on(care.persona.birth_date, season.date()) >= 65 else "influenza"
     if _due(care, "influenza", season.date(), 0.75) and care.past(season):
         refused = "PATOBJ" if care.rng.random() < DECLINED else ""
         _give(care, visit, influenza, season, refused=refused, name="influenza")
