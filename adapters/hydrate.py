@@ -107,10 +107,12 @@ class Hydrator:
 
     def _note_elsewhere(self, wanted: References, found: Found, section: Section) -> None:
         told = {m.reference for m in found.missing}
-        for reference in sorted(wanted.elsewhere - told):
-            found.missing.append(
-                Missing(site=self._site, section=section, reference=reference, reason="at another address")
-            )
+        for label, count in sorted(Counter(label for label, _ in wanted.elsewhere).items()):
+            if label not in told:
+                why = "at another address"
+                found.missing.append(
+                    Missing(site=self._site, section=section, reference=label, reason=why, count=count)
+                )
 
     async def _once(self, key: Key, attached: Attached | None, patient: str) -> RawResource | Rejected | str:
         async with self._locks[key]:  # two sections may refer to it; whoever is cancelled leaves it to the other

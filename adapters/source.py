@@ -26,6 +26,7 @@ from adapters.errors import (
 from adapters.fhir.capabilities import Capabilities, read_capabilities
 from adapters.fhir.http import Answer, Http
 from adapters.fhir.outcome import error_of, known_meaning, meaning
+from adapters.fhir.pace import shared_pace
 from adapters.fhir.references import Key
 from adapters.fhir.search import Asked, Found, search, search_url
 from adapters.hydrate import Hydrator
@@ -75,7 +76,8 @@ class Source:
         self.profile: Profile = site.profile()
         hosts = (*site.token_hosts, *self.profile.token_hosts)
         gate = egress or Egress(site.fhir_base, allow_loopback=site.allow_loopback, extra_hosts=hosts)
-        self._http = http or Http(gate, self.profile.limits)
+        pace = shared_pace(site.fhir_base, self.profile.limits.requests_per_second)
+        self._http = http or Http(gate, self.profile.limits, pace=pace)
         self._clock = clock
         self.auth = BackendAuth(
             self._http, site, self.profile, key, tokens or MemoryTokens(), self._find_endpoints, clock=clock
@@ -186,6 +188,8 @@ class Source:
         self, url: str, resource_type: str, most_bytes: int | None, refused: Token | None
     ) -> tuple[Answer, Token | None]:
         headers, token = {"Accept": self.profile.accept}, None
+        if resource_type == "Binary":  # as a resource if the site can, as itself if not
+            headers["Accept"] += ", */*;q=0.1"
         if self.site.auth == "backend":
             token = await self.auth.token(not_this=refused.access_token if refused else "")
             headers["Authorization"] = f"Bearer {token.access_token}"

@@ -118,16 +118,17 @@ class Http:
         egress: Egress,
         limits: Limits,
         *,
+        pace: Pace | None = None,
         sleep: Sleep = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
         seed: int | None = None,
     ) -> None:
-        """`sleep` and `now` (a monotonic clock) belong together; tests give both."""
+        """`pace`: shared with the site's other clients. `sleep` and `now` (a monotonic clock) belong together."""
         self.egress, self.limits = egress, limits
         self._sleep = sleep
         self._random = random.Random(seed)  # noqa: S311  jitter, not cryptography
         self._slots = asyncio.Semaphore(limits.concurrency)
-        self._pace = Pace(limits.requests_per_second, now)
+        self._pace = pace or Pace(limits.requests_per_second, now)
         connections = httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
         self._gate = _Gated(egress, connections)
         self._client = httpx.AsyncClient(

@@ -30,8 +30,8 @@ class References:
 
     resources: set[Key] = field(default_factory=set)
     documents: dict[Key, Attached] = field(default_factory=dict)
-    elsewhere: set[str] = field(default_factory=set)
-    """Named at other servers, or at an address that is no resource: never fetched."""
+    elsewhere: set[tuple[str, str]] = field(default_factory=set)
+    """Label and URL of what is named at other servers, or at an address that is no resource: never fetched."""
 
 
 def references_of(resource: Any, base: str, types: frozenset[str], into: References) -> None:
@@ -54,7 +54,7 @@ def _add(target: str, base: str, into: References) -> None:
     if key:
         into.resources.add(key)
     else:
-        into.elsewhere.add(reference_key(target))
+        into.elsewhere.add((reference_key(target), target))
 
 
 def _add_document(url: str, node: dict[str, Any], base: str, into: References) -> None:
@@ -67,7 +67,7 @@ def _add_document(url: str, node: dict[str, Any], base: str, into: References) -
             size if isinstance(size, int) and not isinstance(size, bool) else None,
         )
     else:
-        into.elsewhere.add("a document at another address")
+        into.elsewhere.add(("a document at another address", url))
 
 
 def key_at(reference: str, base: str) -> Key | None:

@@ -11,7 +11,7 @@ import time
 import zlib
 
 import pytest
-from adapter_kit import Clock, Reply, WireServer, client, routes
+from adapter_kit import Clock, Reply, WireServer, client, opened, routes, site_at
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from adapters.egress import Egress
 from adapters.errors import AdapterError, BadAnswer, SiteUnavailable
 from adapters.fhir.http import Http, tls_context
-from adapters.fhir.pace import Pace, retry_after
+from adapters.fhir.pace import Pace, retry_after, shared_pace
 from adapters.profile import Limits
 
 OK = Reply(body=b"{}")
@@ -286,6 +286,22 @@ def test_the_pace_spreads_requests_evenly():
     assert [pace.turn() for _ in range(4)] == [0.0, 0.25, 0.5, 0.75]
     clock.at = 10.0
     assert pace.turn() == 0.0
+
+
+async def test_two_refreshes_of_one_site_share_its_pace_and_its_429():
+    async with WireServer(
+        routes({"/metadata": Reply(404), "/x": Reply(429, headers={"retry-after": "3000"})})
+    ) as server:
+        site = site_at(server.base, limits={"requests_per_second": 50, "tries": 1, "max_wait_seconds": 1})
+        async with opened(site) as one, opened(site) as two:
+            assert (await one._http.send("GET", server.base + "/x", lane="Observation")).status == 429
+            with pytest.raises(SiteUnavailable, match="wait longer"):
+                await two._http.send("GET", server.base + "/x", lane="Observation")
+        assert len(server.requests) == 1
+    assert shared_pace("https://other.example/fhir", 5) is not shared_pace("https://third.example/fhir", 5)
+    held = shared_pace("https://a.example/fhir", 50)
+    assert shared_pace("https://A.example/other", 10) is held, "the slower rate holds for both"
+    assert [round(held.turn(), 1) for _ in range(3)][1:] == [0.1, 0.2]
 
 
 async def test_a_form_that_is_a_function_is_made_anew_for_each_try():

@@ -336,6 +336,17 @@ async def test_documents_that_cannot_be_had_are_marked(attachment, answer, reaso
     assert missing.reference == "Binary/b1" and reason in missing.reason
 
 
+async def test_documents_at_other_addresses_are_counted_one_by_one():
+    rows = [
+        note("d1", "https://files.example/1"),
+        note("d2", "https://files.example/2"),
+        note("d3", "DocumentReference/d9/$docref"),
+    ]
+    fetched = await fetch({"/DocumentReference": bundle(*rows)}, "notes")
+    assert [(m.reference, m.count) for m in fetched.missing] == [("a document at another address", 3)]
+    assert fetched.coverage.missing == 3 and fetched.coverage.offered == 6
+
+
 async def test_reports_have_their_presented_form_and_photos_are_left_alone():
     report = resource("DiagnosticReport", "r1", presentedForm=[{"contentType": "text/plain", "url": "Binary/b1"}])
     fetched = await fetch(
