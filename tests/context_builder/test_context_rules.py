@@ -24,6 +24,7 @@ from models.record import (
     Encounter,
     Flag,
     Immunization,
+    Procedure,
     SocialHistory,
     Vital,
 )
@@ -467,3 +468,35 @@ def test_the_documentation_names_every_purpose_as_its_file_does() -> None:
         assert f"| `{purpose}` | {load_policy(purpose).about} |" in page
     for line in built(everything(), 650).text.splitlines()[:4]:
         assert line in page
+
+
+def test_both_sides_of_a_conflict_are_shown_at_the_smallest_budget() -> None:
+    here = drug("a", "warfarin 5 mg", "daily", authored="2026-01-01")
+    there = drug("b", "warfarin 5 mg", activity="historical", status="stopped", site="south", authored="2015-02-01")
+    busy = [entry(Encounter, f"e{i}", f"Visit {i}", start="2026-06-01") for i in range(30)]
+    patient = chart(
+        [person(), here, there, *busy], conflicts=[Conflict(kind="active_vs_stopped", entry_ids=(here.id, there.id))]
+    )
+    with pytest.raises(BudgetTooSmall) as refused:
+        built(patient, 10)
+    document = built(patient, refused.value.needed_tokens)
+    assert {here.id, there.id} <= {i for f in document.facts for i in f.entry_ids}
+    assert "stopped at south" in document.text and "Visit 1" not in document.text
+
+
+def test_notes_do_not_crowd_out_the_rest() -> None:
+    notes = [note(f"n{i}", f"Kind {i} note", "words", "2026-06-01") for i in range(12)]
+    done = [entry(Procedure, f"p{i}", f"Operation {i}", performed="2026-06-01", done=True) for i in range(12)]
+    document = built(chart([person(), *notes, *done]), 460)
+    assert sum(f.section == "procedures" for f in document.facts) >= 6
+
+
+def test_what_was_not_done_is_never_hidden_in_a_list() -> None:
+    refused = [
+        entry(Immunization, f"i{y}", "Influenza vaccine", given=False, status="not-done", occurrence=f"20{y}-10-01")
+        for y in (24, 25)
+    ]
+    assert block(built(chart([person(), *refused])), "Immunizations").splitlines() == [
+        "- [I1] Influenza vaccine; NOT given; 2025-10-01",
+        "- [I2] Influenza vaccine; NOT given; 2024-10-01",
+    ]

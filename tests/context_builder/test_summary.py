@@ -14,7 +14,7 @@ from clinic import chart, drug, entry, everything, lab, person, problem
 from context_builder import ContextRequest, build_context, summarize
 from context_builder.document import ContextDocument, Statement, Summary
 from context_builder.verify import verify
-from models.record import Allergy, Chart, Coverage, SocialHistory
+from models.record import Allergy, Chart, Conflict, Coverage, SocialHistory
 
 
 def summary_of(patient: Chart, budget: int = 4000) -> tuple[ContextDocument, Summary]:
@@ -135,3 +135,14 @@ def test_the_verifier_accepts_every_sentence(budget: int) -> None:
     document, summary = summary_of(everything(), budget)
     told = [Statement(text=s.text, cites=s.cites, kind=s.kind) for s in summary.statements]
     assert [w.model_dump() for w in verify(told, document).withheld] == []
+
+
+def test_a_value_in_conflict_is_told_however_many_newer_ones_there_are() -> None:
+    days = [f"2026-0{month}-01T08:00:00Z" for month in range(1, 7)]
+    series = [lab(f"k{day}", "Potassium", "2823-3", f"4.{i}", day, "mmol/L") for i, day in enumerate(days)]
+    other = lab("other", "Potassium", "2823-3", "5.9", days[0], "mmol/L", site="south")
+    clash = Conflict(kind="different_values", entry_ids=(series[0].id, other.id))
+    document, summary = summary_of(chart([person(), *series, other], conflicts=[clash]))
+    assert set(document.must_include) <= {key for s in summary.statements for key in s.cites}
+    assert "Potassium 4.0 mmol/L on 2026-01-01." in summary.text
+    assert "Potassium 5.9 mmol/L on 2026-01-01." in summary.text
