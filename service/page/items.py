@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models.record import (
@@ -27,6 +27,8 @@ from service.page.words import ACTIVITY_WORDS, FLAG_WORDS, SECTION_TITLES, absen
 
 Keys = Mapping[str, tuple[str, ...]]
 """Entry id -> citation keys of the context document."""
+ORDINARY = frozenset({"final", "completed", "finished"})
+"""Statuses that say only that all is as it should be. Any other is shown."""
 MOST_IN_A_LINK = 40
 MOST_CURRENT = 8
 """Lines of a list that has no `current` of its own (visits, notes, ...); the others fold under `earlier`."""
@@ -34,7 +36,7 @@ MOST_CURRENT = 8
 
 @dataclass(frozen=True)
 class Item:
-    """One line of a list. `alert` marks what must not be overlooked."""
+    """One line of a list. `alert` marks what must not be overlooked; `count` says how many entries read the same."""
 
     title: str
     detail: str
@@ -45,6 +47,7 @@ class Item:
     keys: tuple[str, ...]
     href: str
     alert: bool = False
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ def listings(chart: Chart, keys: Keys) -> list[Listing]:
         return Listing(
             id=id_,
             title=SECTION_TITLES[id_],
-            current=tuple(item(e, keys, chart.patient_id) for e in current),
-            past=tuple(item(e, keys, chart.patient_id) for e in entries if e.id not in chosen),
+            current=lines(current, keys, chart.patient_id),
+            past=lines([e for e in entries if e.id not in chosen], keys, chart.patient_id),
             past_title=past_title,
             absent="" if current else absence(id_, chart.coverage),
         )
@@ -104,6 +107,34 @@ def listings(chart: Chart, keys: Keys) -> list[Listing]:
     assessments = [e for e in chart.in_section("assessments") if not e.superseded]
     lists.append(listing("assessments", assessments, assessments[:MOST_CURRENT], "earlier"))
     return lists
+
+
+def lines(entries: Sequence[AnyEntry], keys: Keys, patient_id: str) -> tuple[Item, ...]:
+    """One line for entries that would read the same but for their dates and sites; all of them open with it."""
+    groups: dict[tuple[str, ...], list[AnyEntry]] = {}
+    for entry in entries:
+        like = item(entry, keys, patient_id)
+        dated = isinstance(entry, Encounter | Report | Note | Procedure | Immunization | Observation)
+        groups.setdefault((like.title.casefold(), like.detail, like.status, like.date if dated else ""), []).append(
+            entry
+        )
+    found = []
+    for members in groups.values():
+        items = [item(e, keys, patient_id) for e in members]
+        dates = sorted({i.date for i in items if i.date}, reverse=True)
+        found.append(
+            replace(
+                items[0],
+                date=", ".join(dates[:3]) + (" ..." if len(dates) > 3 else ""),
+                remarks=tuple(dict.fromkeys(r for i in items for r in i.remarks)),
+                sites=tuple(sorted({s for i in items for s in i.sites})),
+                keys=tuple(dict.fromkeys(k for i in items for k in i.keys)),
+                href=href(patient_id, [e.id for e in members]),
+                alert=any(i.alert for i in items),
+                count=len(items),
+            )
+        )
+    return tuple(found)
 
 
 def item(entry: AnyEntry, keys: Keys, patient_id: str) -> Item:
@@ -166,4 +197,6 @@ def _status(entry: AnyEntry) -> str:
     if isinstance(entry, Medication) and entry.do_not_perform:
         return "do NOT give"
     activity = getattr(entry, "activity", "")
-    return ACTIVITY_WORDS[activity] if activity else entry.status
+    if activity:
+        return ACTIVITY_WORDS[activity]
+    return "" if entry.status in ORDINARY else entry.status

@@ -163,7 +163,7 @@ def conflicts(chart: Chart, keys: Keys) -> list[Item]:
 def omitted(chart: Chart, document: ContextDocument) -> dict[str, Any]:
     """What the summary's context left out, by reason, each openable."""
     entries = {e.id: e for e in chart.entries}
-    titles: dict[str, str] = {**SECTION_TITLES}
+    titles = {str(section): words for section, words in SECTION_TITLES.items()}
     rows = []
     for left in document.omitted[:MOST_OMITTED]:
         entry = entries.get(left.entry_id)

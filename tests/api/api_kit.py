@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import uvicorn
 from fastapi import FastAPI
 from store_kit import add_patient, add_site, condition, fetch, person, raw
 
 from service.access import Role
 from service.api.app import server_config
+from service.settings import Settings
 from service.store import Store
 
 OURS, THEIRS = "ours", "theirs"
 CANARY = "Zqcanary"
 """Begins every name, number and word of clinical content of the other tenant, and of nothing else."""
+
+
+@contextmanager
+def own_store(postgres_url: str, home: Path) -> Iterator[Store]:
+    """A store for the tests of a module that only ask; each test that writes has one of its own."""
+    name = f"shared_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"create database {name} template chartbrief_template")
+        store = Store(Settings(home=home, database_url=postgres_url.replace("/postgres?", f"/{name}?")))
+        yield store
+        store.close()
+        admin.execute(f"drop database {name} with (force)")
 
 
 @dataclass(frozen=True)

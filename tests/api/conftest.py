@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 from fastapi import FastAPI
 
@@ -34,14 +31,8 @@ def world(store: Store) -> World:
 @pytest.fixture(scope="module")
 def shared(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The same, made once for the tests of a module that only ask."""
-    name = f"shared_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(postgres_url, autocommit=True) as admin:
-        admin.execute(f"create database {name} template chartbrief_template")
-        url = postgres_url.replace("/postgres?", f"/{name}?")
-        store = Store(Settings(home=tmp_path_factory.mktemp("home"), database_url=url))
+    with api_kit.own_store(postgres_url, tmp_path_factory.mktemp("home")) as store:
         yield api_kit.populate(store)
-        store.close()
-        admin.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture

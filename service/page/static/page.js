@@ -83,6 +83,11 @@
     button.hidden = false;
     document.getElementById(button.getAttribute("aria-controls")).classList.add("folded");
   });
+  document.querySelectorAll("form.refresh").forEach((form) => form.addEventListener("submit", () => {
+    const button = form.querySelector("button");
+    button.disabled = true;
+    button.textContent = "Reading from every site …";
+  }));
   document.getElementById("panel-close").addEventListener("click", () => panel.close());
   panel.addEventListener("click", (event) => { if (event.target === panel) panel.close(); });
   panel.addEventListener("close", () => { asked += 1; if (opener) opener.focus(); });
