@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, cast
 
 from adapters.normalizer.codes import concept_of
 from adapters.normalizer.read import Json, Reader
@@ -21,6 +22,15 @@ class Neighbours:
     binaries: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     provenance: dict[str, Provenance] = field(default_factory=dict)
     goals: dict[str, str] = field(default_factory=dict)
+
+    def alias(self, url: str, name: str) -> None:
+        """Let references to `url` lead where references to `name` (Type/id) lead."""
+        for index in (self.names, self.medications, self.binaries, self.goals):
+            if name in index:
+                cast("dict[str, Any]", index).setdefault(url, index[name])
+        said = self.provenance.get(url)
+        if said is not None:
+            self.provenance.setdefault(name, said)
 
 
 _EASTERNMOST = timedelta(hours=14)
@@ -53,7 +63,7 @@ class Source(Reader):
 
     def origins(self, path: str = "", method: OriginMethod = "structured") -> tuple[Origin, ...]:
         """Where the entry at `path` came from."""
-        raw = self.raw
+        raw, said = self.raw, self.neighbours.provenance
         return (
             Origin(
                 tenant=raw.tenant,
@@ -65,7 +75,9 @@ class Source(Reader):
                 retrieved=raw.retrieved,
                 method=method,
                 api=raw.api,
-                provenance=self.neighbours.provenance.get(f"{raw.resource_type}/{raw.resource_id}"),
+                provenance=said.get(f"{raw.resource_type}/{raw.resource_id}") or said.get(f"urn:uuid:{raw.resource_id}")
+                if said
+                else None,
             ),
         )
 

@@ -21,48 +21,12 @@ from models.record.dates import bounds, precision, surely_before
 from models.terminology.clinical import TELEHEALTH_CODES, says_telehealth
 
 _ENCOUNTER = frozenset(
-    [
-        "planned",
-        "arrived",
-        "triaged",
-        "in-progress",
-        "onleave",
-        "finished",
-        "cancelled",
-        "entered-in-error",
-        "unknown",
-        "in-progress",
-        "completed",
-    ]
+    ["planned", "arrived", "triaged", "in-progress", "onleave", "finished", "cancelled", "entered-in-error", "unknown"]
 )
 _EVENT = frozenset(
-    [
-        "preparation",
-        "in-progress",
-        "not-done",
-        "on-hold",
-        "stopped",
-        "completed",
-        "entered-in-error",
-        "unknown",
-        "aborted",
-        "suspended",
-    ]
+    ["preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error", "unknown"]
 )
-_PLAN = frozenset(
-    [
-        "draft",
-        "active",
-        "on-hold",
-        "revoked",
-        "completed",
-        "entered-in-error",
-        "unknown",
-        "suspended",
-        "cancelled",
-        "proposed",
-    ]
-)
+_PLAN = frozenset(["draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"])
 _CLASS_WORDS = {
     "inpatient": "IMP",
     "outpatient": "AMB",
@@ -294,7 +258,7 @@ def care_plan(source: Source) -> list[CarePlan]:
     if status == "active":
         now = source.raw.retrieved
         reading = "historical" if end and now and bounds(end)[1] < bounds(now)[0] else "active"
-    elif status in ("completed", "revoked", "cancelled", "entered-in-error"):
+    elif status in ("completed", "revoked", "entered-in-error"):
         reading = "historical"
     authors = [source.obj(item, "author")] if isinstance(item.get("author"), dict) else source.objs(item, "author")
     return [

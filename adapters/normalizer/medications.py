@@ -24,7 +24,6 @@ _STATUSES = frozenset(
         "unknown",
         "intended",
         "not-taken",
-        "recorded",
     ]
 )
 _OVER = frozenset({"stopped", "completed", "cancelled", "entered-in-error", "not-taken"})
@@ -229,8 +228,6 @@ def _activity(
         return "uncertain", f"status {status}, but the intent is {intent}"
     if start and now and surely_before(now, start):
         return "uncertain", f"status {status}, but it starts {start[:10]}"
-    if status == "recorded":
-        return "active", "status recorded"
     since = authored or start
     if since is None:
         return "active", f"status {status}, undated"

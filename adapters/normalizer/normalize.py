@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -93,11 +93,13 @@ def normalize(
     rejected: Iterable[Rejected] = (),
     missing: Iterable[Missing] = (),
     patient_id: str | None = None,
+    aliases: Mapping[str, str] | None = None,
 ) -> Normalized:
     """Read `resources` of one site. Never raises for what a source sent: what cannot be read is in `quarantine`.
 
     `patient_id`: the patient's id at the site; resources that say they are about somebody else are quarantined.
-    Repeated deliveries of the same resource and version count once. References are resolved among `resources`.
+    Repeated deliveries of the same resource and version count once. References are resolved among `resources`; `aliases`
+    are other names they go by there (a bundle's fullUrl -> Type/id).
     """
     unique = _unique(resources)
     turned_away = list(rejected)
@@ -112,6 +114,8 @@ def normalize(
         else:
             readable.append((key, raw, resource))
     neighbours = _neighbours(readable)
+    for url, name in (aliases or {}).items():
+        neighbours.alias(url, name)
     entries: list[AnyEntry] = []
     for key, raw, resource in readable:
         name = "/".join(key[2:])

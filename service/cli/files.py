@@ -72,7 +72,7 @@ class Loaded:
     resources: list[RawResource] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
-    """Bundle fullUrl -> Patient id, where the two differ."""
+    """Bundle fullUrl -> Type/id, for whatever is referred to by its fullUrl."""
 
     def owner(self, resource: RawResource) -> str | None:
         """The patient a resource says it belongs to; None when it does not say."""
@@ -88,8 +88,7 @@ class Loaded:
         return None
 
     def _patient_id(self, reference: str) -> str | None:
-        if reference in self.aliases:
-            return self.aliases[reference]
+        reference = self.aliases.get(reference, reference)
         if reference.startswith(("#", "?")) or "?" in reference:
             return None
         if reference.startswith("urn:"):
@@ -172,7 +171,7 @@ def normalize(loaded: Loaded, patient: str | None) -> Result:
         resources, rejected = groups[patient] + loaded.shared(), _rejected_of(loaded, groups[patient])
     else:
         resources, rejected = loaded.resources, loaded.rejected
-    normalized = normalize_resources(resources, rejected=rejected)
+    normalized = normalize_resources(resources, rejected=rejected, aliases=loaded.aliases)
     owner = {(r.resource_type, r.resource_id): pid for pid, group in groups.items() for r in group}
     parts: dict[str, list[AnyEntry]] = {pid: [] for pid in groups}
     for entry in normalized.entries:
@@ -207,7 +206,8 @@ def chart_of(loaded: Loaded, patient: str | None) -> Chart:
         )
     pid = patient.removeprefix("Patient/") if patient is not None else next(iter(groups), UNNAMED)
     own = _only(groups, pid) if groups else []
-    normalized = normalize_resources(own + loaded.shared(), rejected=_rejected_of(loaded, own))
+    rejected = _rejected_of(loaded, own)
+    normalized = normalize_resources(own + loaded.shared(), rejected=rejected, aliases=loaded.aliases)
     coverage = coverage_from_entries(normalized.entries, (SITE,), quarantine=normalized.quarantine)
     return assemble(TENANT, pid, normalized.entries, coverage, as_of=loaded.instant, ledger=normalized.ledger)
 
@@ -326,9 +326,9 @@ def _aliases(data: bytes) -> dict[str, str]:
     except (msgspec.DecodeError, UnicodeDecodeError):  # NDJSON, a single resource or a damaged bundle
         return {}
     return {
-        e.full_url: e.resource.id
+        e.full_url: f"{e.resource.resource_type}/{e.resource.id}"
         for e in entries
-        if e.resource and e.resource.resource_type == "Patient" and e.full_url and e.resource.id
+        if e.resource and e.resource.resource_type and e.full_url and e.resource.id
     }
 
 

@@ -172,6 +172,28 @@ def test_urn_references_lead_to_the_patient_whatever_its_id(capsys: pytest.Captu
     assert sorted(e["section"] for e in out["entries"]) == ["demographics", "problems"]
 
 
+def test_a_drug_named_by_its_full_url_is_resolved(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    url = "urn:uuid:8e0a9c1e-55aa-4c65-9a3e-0d3a3f5a0002"
+    drug = {"resourceType": "Medication", "id": "m7", "code": {"text": "Metformin"}}
+    order = {
+        "resourceType": "MedicationRequest",
+        "id": "r1",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": "Patient/p1"},
+        "medicationReference": {"reference": url},
+    }
+    document = bundle(patient(), order, drug)
+    document["entry"][2]["fullUrl"] = url
+    path = tmp_path / "urls.json"
+    path.write_text(json.dumps(document))
+    for extra in ([], ["--patient", "p1"]):
+        _, out, _ = run(capsys, "normalize", path, "--json", *extra)
+        (found,) = [e for e in out["entries"] if e["kind"] == "medication"]
+        assert found["concept"]["text"] == "Metformin"
+        assert "broken_reference" not in {f["code"] for f in found["flags"]}
+
+
 def test_context_keeps_its_budget_and_its_account(capsys: pytest.CaptureFixture[str], one: Path) -> None:
     argv = (
         "context",

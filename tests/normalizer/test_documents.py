@@ -201,6 +201,18 @@ def test_provenance_says_who_and_the_latest_one_counts_in_any_order() -> None:
         )
 
 
+def test_a_target_named_by_its_uuid_is_found() -> None:
+    rid = "8e0a9c1e-55aa-4c65-9a3e-0d3a3f5a0001"
+    said = {
+        "resourceType": "Provenance",
+        "id": "a",
+        "target": [{"reference": f"urn:uuid:{rid}"}],
+        "agent": [{"who": {"display": "Dr. X"}}],
+    }
+    assert one(order(rid), said).origin.provenance.agents == ("agent: Dr. X",)
+    assert one(order("other"), said).origin.provenance is None
+
+
 def test_what_others_refer_to_is_support_and_the_rest_is_kept_raw() -> None:
     made = read({"resourceType": "Organization", "id": "o", "name": "X"}, resource("Claim", "c"), patient())
     became = {name.split("/")[0]: disposition for name, disposition in made.dispositions.items()}
