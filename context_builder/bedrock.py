@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _QUIET = ("langchain_aws", "langchain_core", "langsmith", "botocore", "boto3", "urllib3")
+_OLD_TRACING = ("LANGCHAIN_TRACING", "LANGCHAIN_HANDLER")
+"""Of langchain's first tracer. It is gone, but langchain_core 1.x still refuses to run where they are set."""
 _CODES = {
     "ThrottlingException": "model_throttled",
     "TooManyRequestsException": "model_throttled",
@@ -222,7 +225,7 @@ def fault_of(error: Exception) -> ModelFault:
         return ModelFault("model_timeout", name)
     if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError | aws.CredentialRetrievalError):
         return ModelFault("model_access_denied", name)
-    if isinstance(error, aws.HTTPClientError):
+    if isinstance(error, aws.HTTPClientError | aws.ConnectionError):
         return ModelFault("model_unreachable", name)
     if isinstance(error, ValueError | KeyError | TypeError | AttributeError) or name == "ResponseParserError":
         return ModelFault("model_answer_unreadable", name)
@@ -235,3 +238,5 @@ def _be_quiet() -> None:
         logger = logging.getLogger(name)
         if logger.getEffectiveLevel() < logging.WARNING:
             logger.setLevel(logging.WARNING)
+    for name in _OLD_TRACING:
+        os.environ.pop(name, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from context_builder.verify.scan import Token
 from context_builder.verify.views import View, token_key
@@ -29,7 +30,7 @@ class Piece:
     first_name: int = -1
     last_name: int = -1
 
-    @property
+    @cached_property
     def words(self) -> frozenset[str]:
         """Stems of its words, marks and claims included."""
         return frozenset(stem(w) for t in self.tokens for w in t.text.split() if t.kind != "quote")
@@ -61,7 +62,7 @@ class Clause:
         """The facts its pieces speak of, each once."""
         return list({v.fact.key: v for p in self.pieces for v in p.subjects}.values())
 
-    @property
+    @cached_property
     def words(self) -> frozenset[str]:
         """Stems of its words."""
         return frozenset().union(*(p.words for p in self.pieces))

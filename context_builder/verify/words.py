@@ -114,6 +114,7 @@ def canonical(text: str) -> str:
     return aliases.pattern.sub(lambda found: aliases.meaning[found[0]], fold(text).lower())
 
 
+@lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """A word without the plural's and the genitive's ending; short words as they are."""
     word = word.removesuffix("'s")
