@@ -29,6 +29,8 @@ MOST_ABSENT = 20
 """The same for 404: at some servers it means that the type is not exposed, at others that this one is gone."""
 Read = Callable[[str, str, int], Awaitable[Answer]]
 """GET a URL of a resource type within so many bytes; raises AdapterError."""
+_PERSONAL = frozenset({"Binary", "Observation"})
+"""What belongs to one patient: remembered for that patient only."""
 _MARKUP = frozenset({"text/html", "application/xhtml+xml"})
 
 
@@ -38,8 +40,8 @@ class Hydrator:
     def __init__(self, site: str, base: str, types: frozenset[str], limits: Limits, read: Read, keep: Keep) -> None:
         self._site, self._base, self._types, self._limits = site, base, types, limits
         self._read, self._keep = read, keep
-        self._got: dict[Key, RawResource | Rejected | str] = {}
-        self._locks: defaultdict[Key, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._got: dict[tuple[Key, str], RawResource | Rejected | str] = {}
+        self._locks: defaultdict[tuple[Key, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._refused: Counter[str] = Counter()
         self._absent: Counter[str] = Counter()
@@ -115,10 +117,11 @@ class Hydrator:
                 )
 
     async def _once(self, key: Key, attached: Attached | None, patient: str) -> RawResource | Rejected | str:
-        async with self._locks[key]:  # two sections may refer to it; whoever is cancelled leaves it to the other
-            if key not in self._got:
-                self._got[key] = await self._get(key, attached, patient)
-            return self._got[key]
+        place = (key, patient if key[0] in _PERSONAL else "")
+        async with self._locks[place]:  # two sections may refer to it; whoever is cancelled leaves it to the other
+            if place not in self._got:
+                self._got[place] = await self._get(key, attached, patient)
+            return self._got[place]
 
     async def _get(self, key: Key, attached: Attached | None, patient: str) -> RawResource | Rejected | str:
         kind, found = key

@@ -122,6 +122,16 @@ async def test_a_wait_beyond_the_budget_is_not_waited_for_nor_called_into(absurd
     assert sum(clock.slept) < 60
 
 
+async def test_who_stands_in_line_when_the_429_comes_does_not_call():
+    """F01: four requests passed the door before the answer came; three of them are called back."""
+    handler = routes({"/Observation": Reply(429, headers={"retry-after": "9000"})})
+    async with WireServer(handler) as server, client(server, Clock(), max_wait_seconds=60, concurrency=1) as http:
+        asked = (get(http, server, "/Observation", lane="Observation") for _ in range(4))
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert len(server.requests) == 1
+    assert sorted(type(e).__name__ for e in ends) == ["Answer", *["SiteUnavailable"] * 3]
+
+
 async def test_the_waits_of_one_request_stay_within_the_budget():
     clock = Clock()
     async with (

@@ -287,6 +287,34 @@ async def test_results_of_a_report_are_fetched_unless_another_section_has_them()
     assert balanced(reports) and reports.coverage.state == "present"
 
 
+async def test_one_source_serves_several_patients_without_mixing_them():
+    """The panel of p2 is refused to p1 and given to p2; what both refer to is read once."""
+
+    def reports(request):
+        who = request.params["patient"]
+        mine = {"subject": {"reference": f"Patient/{who}"}}
+        return bundle(
+            resource(
+                "DiagnosticReport",
+                f"r-{who}",
+                result=[{"reference": "Observation/x"}],
+                performer=[{"reference": "Practitioner/d"}],
+            )
+            | mine
+        )
+
+    table = {
+        "/DiagnosticReport": reports,
+        "/Observation/x": observation("x", "p2"),
+        "/Practitioner/d": resource("Practitioner", "d"),
+    }
+    async with WireServer(routes(table)) as server, opened(site_at(server.base)) as source:
+        one, two = await source.fetch("p1", "reports"), await source.fetch("p2", "reports")
+    assert [r.reason for r in one.rejected] == ["wrong_patient"] and "Observation/x" not in ids(one)
+    assert "Observation/x" in ids(two) and not two.rejected
+    assert server.paths("Practitioner") == ["/fhir/Practitioner/d"]
+
+
 def note(found: str, url: str, kind: str = "text/plain", **more):
     return resource("DocumentReference", found, content=[{"attachment": {"contentType": kind, "url": url} | more}])
 
