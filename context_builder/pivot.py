@@ -130,16 +130,19 @@ def _table(cells: list[Cell], days: list[str], level: Level) -> list[str]:
 
 
 def _trends(inside: list[Cell], outside: list[Cell], trends: frozenset[str]) -> tuple[list[str], list[Cell]]:
-    """Trend lines for known analytes with at least two older values; returns the cells not printed by them."""
+    """Trend lines: for the measurements named for it with at least two older values, then, as long as there are fewer
+    than MAX_TRENDS, for others with at least three. Returns the cells not printed by them."""
     older: dict[RowKey, list[Cell]] = defaultdict(list)
     for cell in outside:
-        if cell.candidate.analyte in trends and cell.day and cell.candidate.entry.value is not None:  # type: ignore[union-attr]
+        if cell.day and cell.candidate.entry.value is not None:  # type: ignore[union-attr]
             older[cell.row].append(cell)
+    named = {row for row, past in older.items() if past[0].candidate.analyte in trends}
     latest = {cell.row: cell for cell in reversed(inside)}
     lines: list[str] = []
     told: set[str] = set()
-    for row in sorted(older):
-        if len(lines) == MAX_TRENDS or len(older[row]) < 2 or row not in latest:
+    for row in sorted(older, key=lambda row: (row not in named, row)):
+        enough = 2 if row in named else 3
+        if len(lines) == MAX_TRENDS or len(older[row]) < enough or row not in latest:
             continue
         past = sorted(older[row], key=lambda c: (c.day, c.candidate.key))
         points = ", ".join(f"{c.day} {c.cited}" for c in past)

@@ -43,7 +43,9 @@ class Analyte(Strict):
     """A measurement known by name: the LOINC codes that mean it."""
 
     name: str = Field(min_length=1)
-    section: Literal["vitals", "labs"]
+    section: Literal["vitals", "labs", "social_history"] = Field(
+        description="Where it stands; answers of the social history are also found among the assessments."
+    )
     loinc: tuple[str, ...] = Field(min_length=1)
     variants: dict[str, str] = Field(
         default={}, description="Codes that must not share a row with the others, and what is added to the name."

@@ -16,6 +16,7 @@ CRITICAL = ("HH", "LL", "AA", "HU", "LU")
 # Conflicts that change what is done today; differing values compete by score once there are more than a few.
 GRAVE = ("active_vs_stopped", "allergy_vs_none", "different_dose", "demographics")
 MAX_VALUE_CONFLICTS = 5
+MEASURED = ("vitals", "labs", "social_history", "assessments")
 LASTING = ("past_problems", "procedures", "immunizations")
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -34,10 +35,10 @@ def name_analytes(candidates: Iterable[Candidate], analytes: Analytes) -> None:
     """Recognize known measurements by their LOINC code."""
     known: dict[tuple[str, str], Analyte] = {(a.section, code): a for a in analytes.analyte for code in a.loinc}
     for candidate in candidates:
-        if candidate.block not in ("vitals", "labs"):
+        if candidate.block not in MEASURED:
             continue
         code = candidate.entry.concept.code_in(LOINC) or ""
-        analyte = known.get((candidate.block, code))
+        analyte = known.get(("social_history" if candidate.block == "assessments" else candidate.block, code))
         if analyte:
             candidate.analyte = analyte.name
             variant = analyte.variants.get(code)

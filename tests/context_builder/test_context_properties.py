@@ -17,7 +17,7 @@ from strategies import charts
 
 from context_builder.build import build_context
 from context_builder.document import BudgetTooSmall, ContextDocument, ContextRequest, Purpose
-from models.record import Chart
+from models.record import Chart, Concept, Origin, Quantity, Result, entry_id
 
 PURPOSES = get_args(Purpose)
 KEY = re.compile(r"\[([A-Z]\d+)\]")
@@ -179,3 +179,32 @@ def test_nothing_after_as_of_is_shown(chart: Chart, request: ContextRequest) -> 
     for fact in document.facts:
         if fact.section != "demographics":
             assert fact.date[:4] <= "2020" and fact.end_date[:4] <= "2020"
+
+
+@few
+@given(charts(), st.sampled_from(PURPOSES))
+def test_one_more_result_leaves_the_prefix_alone(chart: Chart, purpose: Purpose) -> None:
+    if not chart.sites:
+        return
+    site = chart.sites[0]
+    result = Result(
+        id=entry_id(site, "Observation", "new"),
+        origins=(Origin(tenant="t", site=site, resource_type="Observation", resource_id="new"),),
+        concept=Concept(text="Creatinine"),
+        value=Quantity(value=2.2, as_sent="2.2", unit="mg/dL"),
+        effective="2024-06-29",
+        interpretation="H",
+        abnormal=True,
+    )
+    other = Chart(
+        tenant=chart.tenant,
+        patient_id=chart.patient_id,
+        as_of=chart.as_of,
+        entries=(*chart.entries, result),
+        coverage=chart.coverage,
+        conflicts=chart.conflicts,
+    )
+    before = build_context(chart, ContextRequest(purpose=purpose, budget_tokens=16_000))
+    after = build_context(other, ContextRequest(purpose=purpose, budget_tokens=16_000))
+    assert after.text[: after.prefix_length] == before.text[: before.prefix_length]
+    assert "2.2 H" in after.text and after.context_id != before.context_id

@@ -18,6 +18,7 @@ from context_builder.document import BadContextRequest, Purpose
 from context_builder.policies_schema import Policy, load_policy
 from models.record import (
     Allergy,
+    Assessment,
     Chart,
     Conflict,
     Coverage,
@@ -500,3 +501,13 @@ def test_what_was_not_done_is_never_hidden_in_a_list() -> None:
         "- [I1] Influenza vaccine; NOT given; 2025-10-01",
         "- [I2] Influenza vaccine; NOT given; 2024-10-01",
     ]
+
+
+@pytest.mark.parametrize("kind", [SocialHistory, Assessment])
+def test_smoking_status_is_always_in_a_summary_wherever_the_source_files_it(kind: type) -> None:
+    smoking = entry(kind, "s", concept("Tobacco smoking status NHIS", "72166-2"), value_text="Former smoker", effective="2018-01-01")  # fmt: skip
+    answers = [entry(kind, f"q{i}", f"Question {i}", value_text="yes", effective="2026-06-01") for i in range(40)]
+    with pytest.raises(BudgetTooSmall) as refused:
+        built(chart([person(), smoking, *answers]), 10)
+    text = built(chart([person(), smoking, *answers]), refused.value.needed_tokens).text
+    assert "Tobacco smoking status: Former smoker; 2018-01-01" in text
