@@ -26,7 +26,7 @@ _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u00a0\u034f\u17b4\u17b5")
 _VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\U000e0000-\U000e007f]")
 _TAG = re.compile(r"<(?=[A-Za-z/!?<])")
 _LINK = re.compile(
-    r"(?i)(?:[a-z][a-z0-9+.-]*:/+|www\.|\b(?:javascript|vbscript|mailto):(?=\S)|\bdata:(?=[a-z]+[/;,]))\S*"
+    r"(?i)(?:[a-z][a-z0-9+.-]{0,30}:/+|www\.|\b(?:javascript|vbscript|mailto):(?=\S)|\bdata:(?=[a-z]+[/;,]))\S*"
 )
 _RUNS = re.compile(r"([~_*#])\1+|([=-])\2{2,}")
 _SPACES = re.compile(r"\s+")
@@ -34,7 +34,7 @@ _MARKS = re.compile(r"([\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{4}
 
 # The semantic tag at the end of a SNOMED CT fully specified name says nothing to a reader.
 _SEMANTIC_TAG = re.compile(
-    r"\s*\((?:disorder|finding|procedure|situation|substance|product|event|qualifier value|regime/therapy|observable"
+    r"\s{0,4}\((?:disorder|finding|procedure|situation|substance|product|event|qualifier value|regime/therapy|observable"
     r" entity|morphologic abnormality|medicinal product|clinical drug|person|social concept|record artifact)\)\Z"
 )
 _LONG_DECIMALS = re.compile(r"-?\d+\.\d{5,}\Z")

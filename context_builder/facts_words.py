@@ -170,10 +170,15 @@ _CONCLUSIONS = tuple(
 )
 
 
+_MOST_SEARCHED = 200_000
+"""Characters of a narrative in which the place to quote is looked for."""
+
+
 def excerpt(body: str, limit: int, terms: tuple[str, ...] = ()) -> str:
     """One safe line of at most `limit` characters: the part around the first of `terms`, else what the writer concludes,
     else the beginning. A cut is marked with an ellipsis."""
     begin = 0
+    body = body[:_MOST_SEARCHED]
     if len(body) > limit:
         lowered = body.lower()
         hits = [at for term in terms if (at := lowered.find(term)) >= 0]
