@@ -1,4 +1,4 @@
-"""`keys`: who may call the service."""
+"""`key`: who may call the service."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def create(
 
     if role not in set(Role):
         raise output.CommandError("invalid_role", f"--role is one of: {', '.join(Role)}", roles=list(Role))
-    with opened() as (tenant, services):
-        key_id, token = services.create_key(tenant, role, label)
+    with opened("key create") as store:
+        key_id, token = store.services.create_key(store.tenant, role, label)
     if as_json:
         output.emit({"key_id": key_id, "role": role, "label": label, "key": token})
         return
@@ -39,8 +39,8 @@ def list_keys(as_json: AsJson = False) -> None:
     from service.cli import output, render
     from service.cli.running import opened
 
-    with opened() as (tenant, services):
-        rows = services.keys(tenant)
+    with opened("key list") as store:
+        rows = store.services.keys(store.tenant)
     if as_json:
         output.emit({"keys": rows})
         return
@@ -56,8 +56,8 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson
     from service.cli import output
     from service.cli.running import opened
 
-    with opened() as (tenant, services):
-        if not services.revoke_key(tenant, key_id):
+    with opened("key revoke") as store:
+        if not store.services.revoke_key(store.tenant, key_id):
             raise output.CommandError("unknown_key", "no such key")
     if as_json:
         output.emit({"key_id": key_id, "revoked": True})
@@ -67,4 +67,4 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], as_json: AsJson
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this room."""
-    app.add_typer(keys, name="keys")
+    app.add_typer(keys, name="key")

@@ -8,8 +8,16 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from service.cli import file_commands, key_commands, practice_commands, record_commands, service_commands, site_commands
-from service.cli.output import INTERRUPTED, USAGE, CommandError, emit_error, wants_json
+from service.cli import (
+    file_commands,
+    key_commands,
+    patient_commands,
+    practice_commands,
+    record_commands,
+    service_commands,
+    site_commands,
+)
+from service.cli.output import DEFECT, INTERRUPTED, USAGE, CommandError, emit_error, wants_json
 
 app = typer.Typer(
     name="chartbrief",
@@ -20,7 +28,15 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 2 usage, 3 bad input, 4 budget too small, 5 unavailable, 6 not found or ambiguous, "
     "7 refused.",
 )
-for room in (file_commands, record_commands, site_commands, service_commands, key_commands, practice_commands):
+for room in (
+    file_commands,
+    record_commands,
+    patient_commands,
+    site_commands,
+    service_commands,
+    key_commands,
+    practice_commands,
+):
     room.register(app)
 
 
@@ -58,7 +74,18 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # `chartbrief ... | head`
         sys.stderr.close()
         return 0
+    except Exception as error:  # noqa: BLE001  the message may quote a record; where it happened does not
+        return _defect(error, as_json)
     return result if isinstance(result, int) else 0
+
+
+def _defect(error: Exception, as_json: bool) -> int:
+    """A defect of Chartbrief: the way to it, without the message and the values."""
+    import traceback
+
+    sys.stderr.writelines(traceback.format_tb(error.__traceback__))
+    emit_error(CommandError("internal", "a defect of Chartbrief", error=type(error).__name__), as_json)
+    return DEFECT
 
 
 def _usage(error: TyperException, as_json: bool) -> int:

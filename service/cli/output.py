@@ -1,7 +1,7 @@
 """What every command says and how: one JSON document on stdout, everything else on stderr, stable exit codes.
 
   0  done
-  1  a defect of Chartbrief itself (a traceback follows)
+  1  a defect of Chartbrief itself (a traceback is printed, without the values that were being worked on)
   2  usage: an unknown option, purpose, budget, date
   3  bad input: a file that is missing, empty, too large, or holds nothing readable
   4  the budget is too small for the facts that must be included
@@ -20,10 +20,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-OK, USAGE, BAD_INPUT, BUDGET_TOO_SMALL, UNAVAILABLE, NOT_FOUND, REFUSED, INTERRUPTED = 0, 2, 3, 4, 5, 6, 7, 130
+OK, DEFECT, USAGE, BAD_INPUT, BUDGET_TOO_SMALL, UNAVAILABLE, NOT_FOUND, REFUSED, INTERRUPTED = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    130,
+)
 
 EXIT_OF_CODE: dict[str, int] = {
+    "internal": DEFECT,
     "usage": USAGE,
+    "invalid_request": USAGE,
     "unknown_purpose": USAGE,
     "invalid_budget": USAGE,
     "invalid_date": USAGE,
@@ -42,11 +54,16 @@ EXIT_OF_CODE: dict[str, int] = {
     "configuration": BAD_INPUT,
     "budget_too_small": BUDGET_TOO_SMALL,
     "unavailable": UNAVAILABLE,
+    "audit_unavailable": UNAVAILABLE,
     "interrupted": INTERRUPTED,
     "unknown_patient": NOT_FOUND,
     "several_patients": NOT_FOUND,
     "unknown_site": NOT_FOUND,
     "unknown_key": NOT_FOUND,
+    "unknown_resource": NOT_FOUND,
+    "unknown_run": NOT_FOUND,
+    "conflict": REFUSED,
+    "site_refused": REFUSED,
     "refused": REFUSED,
 }
 """Every error code a command can answer with, and the exit code it ends with."""

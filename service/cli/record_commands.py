@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from service.cli.output import CommandError
 if TYPE_CHECKING:
     from context_builder.document import ContextDocument, ContextRequest
     from models.record import Chart
+    from service.cli.running import Opened
 
 Bundle = Annotated[
     list[Path] | None,
@@ -48,7 +51,12 @@ def context(
     from service.cli import output, render
 
     request = context_request(budget, purpose, model=model, question=question, window_days=window_days)
-    document = _build(_chart(bundle, patient, as_of, max_mb), request)
+    if bundle:
+        document = _build(_chart(bundle, patient, as_of, max_mb), request)
+    else:
+        with _stored("context", patient, as_of) as (store, ours, when):
+            asked = request.model_copy(update={"as_of": when})
+            document = store.services.context(store.tenant, ours, asked)[1]
     if as_json:
         output.emit(document.model_dump(mode="json"))
     else:
@@ -63,15 +71,20 @@ def summary(
     max_mb: MaxMegabytes = DEFAULT_MAX_MB,
     as_json: AsJson = False,
 ) -> None:
-    """Summarize a patient from the record alone: every sentence cites what it rests on."""
+    """Summarize a patient: every sentence cites what it rests on. Of a file always from the record alone."""
     from service.cli import output, render
 
     request = context_request(budget, "summary")
-    found = _chart(bundle, patient, as_of, max_mb)
-    document = _build(found, request)
-    from context_builder import summarize
+    if bundle:
+        from context_builder import summarize
 
-    written = summarize(document, chart=found)
+        found = _chart(bundle, patient, as_of, max_mb)
+        document = _build(found, request)
+        written = summarize(document, chart=found)
+    else:
+        with _stored("summary", patient, as_of) as (store, ours, when):
+            asked = request.model_copy(update={"as_of": when})
+            _, document, written = store.services.summary(store.tenant, ours, asked)
     if as_json:
         cited = {key for s in written.statements for key in s.cites}
         facts = [f.model_dump(mode="json") for f in document.facts if f.key in cited]
@@ -121,86 +134,58 @@ def _build(chart: Chart, request: ContextRequest) -> ContextDocument:
         ) from None
 
 
-def _chart(bundle: list[Path] | None, patient: str | None, as_of: str | None, max_mb: int) -> Chart:
+def _chart(bundle: list[Path], patient: str | None, as_of: str | None, max_mb: int) -> Chart:
     from service.cli import files
 
-    if bundle:
-        loaded = files.load(bundle, instant=files.instant(as_of), max_bytes=max_mb * 1_000_000)
-        return files.chart_of(loaded, patient)
-    if patient is None:
-        raise CommandError("patient_required", "--bundle FILE, or --patient ID of a stored patient, is needed")
-    return stored_chart(patient)
+    loaded = files.load(bundle, instant=files.instant(as_of), max_bytes=max_mb * 1_000_000)
+    return files.chart_of(loaded, patient)
 
 
-def stored_chart(patient: str) -> Chart:
-    """The chart of a stored patient."""
+@contextmanager
+def _stored(command: str, patient: str | None, as_of: str | None) -> Iterator[tuple[Opened, str, str | None]]:
+    """The open store, a stored patient's id, and the instant to speak for."""
+    from service.cli import files
     from service.cli.running import opened
 
-    with opened() as (tenant, services):
-        return services.chart(tenant, patient)
+    if patient is None:
+        raise CommandError("patient_required", "--bundle FILE, or --patient ID of a stored patient, is needed")
+    when = files.instant(as_of) if as_of else None
+    with opened(command, patient) as store:
+        yield store, patient, when
 
 
 def chart(
-    patient: Annotated[str, typer.Argument(metavar="PATIENT", help="Patient id (chartbrief patients lists them).")],
+    patient: Annotated[str, typer.Argument(metavar="PATIENT", help="Our id (chartbrief patient list).")],
     as_json: AsJson = False,
 ) -> None:
     """The stored record of a patient: entries, coverage, conflicts, ledger."""
     from service.cli import output, render
 
-    found = stored_chart(patient)
+    with _stored("chart", patient, None) as (store, ours, _):
+        found = store.services.chart(store.tenant, ours)
     if as_json:
         output.emit(found.to_dict())
     else:
         render.chart(found)
 
 
-def patients(as_json: AsJson = False) -> None:
-    """The registered patients."""
-    from service.cli import output, render
-    from service.cli.running import opened
-
-    with opened() as (tenant, services):
-        rows = services.patients(tenant)
-    if as_json:
-        output.emit({"patients": rows})
-        return
-    made = render.table(f"Patients ({len(rows)})", "id", "name", "born", "sites", "last updated")
-    for row in rows:
-        render.row(
-            made,
-            row["id"],
-            row["name"],
-            row["birth_date"] or "",
-            ", ".join(row["sites"]),
-            row["last_updated"] or "never",
-        )
-    output.stdout().print(made)
-
-
 def refresh(
-    patient: Annotated[
-        str | None, typer.Argument(metavar="[PATIENT]", help="Patient id of a registered patient.")
-    ] = None,
+    patient: Annotated[str, typer.Argument(metavar="PATIENT", help="Our id (chartbrief patient list).")],
     site: Annotated[list[str] | None, typer.Option("--site", help="Ask only this site; may be repeated.")] = None,
-    site_patient: Annotated[
-        str | None, typer.Option("--site-patient", metavar="ID", help="Patient id at --site: registers the patient.")
-    ] = None,
+    wait: Annotated[float, typer.Option("--wait", min=0, max=86_400, help="Seconds to wait for the end.")] = 600,
     as_json: AsJson = False,
 ) -> None:
     """Read a patient again from the sites that know them."""
-    from service.api.schemas import RegisterBody
     from service.cli import output, render
-    from service.cli.running import opened, working
+    from service.cli.running import SectionBars, opened
 
-    if patient is None and not (site_patient and site):
-        raise CommandError("patient_required", "PATIENT, or --site NAME --site-patient ID, is needed")
-    with opened(runtime=True) as (tenant, services), working("Reading the patient from every site ..."):
-        if site_patient and site:
-            body = RegisterBody(site=site[0], site_patient_id=site_patient, patient_id=patient)
-            patient = services.register(tenant, body)
-        assert patient is not None
-        state = services.refresh(tenant, patient, site, wait_seconds=600)
-        found = services.chart(tenant, patient)
+    with SectionBars() as bars, opened("refresh", patient, runtime=True, progress=bars) as store:
+        state = store.services.refresh(store.tenant, patient, site or None, wait_seconds=wait)
+        found = store.services.chart(store.tenant, patient)
+    if not state.ended:
+        raise CommandError(
+            "unavailable", "the refresh has not ended; it goes on when the service runs", document=state.model_dump()
+        )
     if as_json:
         output.emit(state.model_dump(mode="json"))
         return
@@ -211,5 +196,5 @@ def refresh(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this room."""
-    for command in (context, summary, chart, patients, refresh):
+    for command in (context, summary, chart, refresh):
         app.command()(command)

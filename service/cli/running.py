@@ -3,58 +3,110 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import getpass
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from pydantic import ValidationError
 
 from adapters.errors import ConfigurationError
 from adapters.profile import load_site
+from models.record import SECTIONS
 from service import logs
 from service.access import Role
-from service.api.app import create_app
+from service.api.app import create_app, server_config
 from service.api.problems import CODES, Problem
-from service.api.services import Services
-from service.cli.output import EXIT_OF_CODE, UNAVAILABLE, CommandError, stderr
+from service.api.services import Principal, Services
+from service.cli.output import EXIT_OF_CODE, NOT_FOUND, REFUSED, UNAVAILABLE, CommandError, stderr
 from service.settings import Settings
 from service.store import Store, StoreUnavailable
 from service.workflows import Runtime
 
-FIRST_KEY_LABEL = "first start"
+FIRST_KEYS = {Role.ADMIN: "first start: administration", Role.CLINICIAN: "first start: the page"}
+FIRST_KEYS_FILE = "first-keys"
+Progress = Callable[[str, str, str], None]
+
+
+@dataclass
+class Opened:
+    """An open store for one command; `patient_id` is whom the audit row is about."""
+
+    tenant: str
+    services: Services
+    patient_id: str = ""
 
 
 @contextmanager
-def opened(*, runtime: bool = False) -> Iterator[tuple[str, Services]]:
-    """The tenant of the command line and the services over an open store."""
-    settings = Settings()
+def opened(
+    command: str, patient_id: str | None = None, *, runtime: bool = False, progress: Progress | None = None
+) -> Iterator[Opened]:
+    """The services over an open store, and one audit row for the command, like for a request to the API.
+
+    What the body gives back must be printed after this has ended: a command that cannot be audited shows nothing.
+    """
     logs.configure()
     try:
-        with working("Opening the store ..."):
-            store = Store(settings)
-    except StoreUnavailable as error:
-        raise CommandError("unavailable", str(error)) from None
-    running = None
+        settings = Settings()
+    except ValidationError as error:
+        wrong = ", ".join(sorted({f"{e['loc'][0]} ({e['type']})" for e in error.errors()}))
+        raise CommandError("configuration", f"settings (CHARTBRIEF_*) are not valid: {wrong}") from None
+    store = Store(settings)
+    services = Services(settings, store)
+    session = Opened(settings.tenant, services, patient_id or "")
+    running: Runtime | None = None
+    status = 500
     try:
-        running = Runtime(store).launch() if runtime else None
-        yield settings.tenant, Services(settings, store, running)
+        with working("Opening the store ..."):
+            store.ping()
+            if runtime:
+                running = services.runtime = Runtime(store, progress).launch()
+        yield session
+        status = 200
     except Problem as problem:
+        status = problem.status_code
         raise in_words(problem) from None
+    except CommandError as error:
+        status = {NOT_FOUND: 404, REFUSED: 403, UNAVAILABLE: 503}.get(error.exit_code, 400)
+        raise
     except StoreUnavailable as error:
+        status = 503
         raise CommandError("unavailable", str(error)) from None
     finally:
-        if running is not None:
-            running.close()
-        store.close()
+        try:
+            _audit(session, command, status)
+        finally:
+            if running is not None:
+                running.close()
+            store.close()
+
+
+def _audit(session: Opened, command: str, status: int) -> None:
+    principal = Principal(session.tenant, f"cli:{_user()}", Role.ADMIN)
+    if not session.services.audit(principal, f"CLI {command}", status, session.patient_id) and status < 500:
+        raise CommandError("audit_unavailable", CODES["audit_unavailable"][1])
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a user database
+        return str(os.getuid())
 
 
 def in_words(problem: Problem) -> CommandError:
-    """A problem of the service as an error of the command line."""
+    """A problem of the service as an error of the command line, under the same code."""
     code = {"invalid_site": "invalid_site_file", "not_ready": "unavailable"}.get(problem.code, problem.code)
     status, title = CODES[problem.code]
-    code = code if code in EXIT_OF_CODE else ("unavailable" if status >= 500 else "refused")
-    return CommandError(code, problem.detail or title, **problem.more)
+    fallback = UNAVAILABLE if status >= 500 else NOT_FOUND if status == 404 else REFUSED
+    exit_code = EXIT_OF_CODE.get(code, fallback)
+    return CommandError(code, problem.detail or title, exit_code=exit_code, **problem.more)
 
 
 @contextmanager
@@ -64,13 +116,46 @@ def working(words: str) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Progress(
+    with Bars(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
-    ) as progress:
-        progress.add_task(words)
+    ) as bars:
+        bars.add_task(words)
         yield
+
+
+class SectionBars:
+    """A bar for each site, one tick a section; call it as the workflows' progress. Draws on a terminal only."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        console = stderr()
+        self._bars = Bars(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> SectionBars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, site: str, _section: str, _state: str) -> None:
+        if site not in self._tasks:
+            self._tasks[site] = self._bars.add_task(f"Reading from {site}", total=len(SECTIONS))
+        self._bars.advance(self._tasks[site])
 
 
 def read_site(file: Path) -> dict[str, Any]:
@@ -84,26 +169,58 @@ def read_site(file: Path) -> dict[str, Any]:
 
 
 def run_server(host: str, port: int) -> None:
-    """Run the API and the page until Ctrl-C. Makes and prints the first key where the tenant has none."""
-    with opened(runtime=True) as (tenant, services):
-        first_key(services, tenant)
+    """Run the API and the page until Ctrl-C. Makes the first keys where the tenant has none."""
+    with _listening(host, port) as listener, opened("serve", runtime=True) as session:
+        services = session.services
+        first_keys(services, session.tenant)
         app = create_app(services.settings, services.store, services.runtime)
-        server = uvicorn.Server(
-            uvicorn.Config(app, host=host, port=port, access_log=False, log_config=None, server_header=False)
+        taken = listener.getsockname()[1]
+        stderr().print(
+            f"Chartbrief listens on http://{host}:{taken} (page: /, API description: /docs). Ctrl-C ends it.",
+            soft_wrap=True,
         )
-        stderr().print(f"Chartbrief listens on http://{host}:{port} (API description: /docs). Ctrl-C ends it.")
+        if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+            stderr().print("This speaks plain HTTP: put a TLS proxy before it (docs/api.md).", style="yellow")
+        asyncio.run(uvicorn.Server(server_config(app, host, taken)).serve(sockets=[listener]))
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """The socket to serve on, taken before anything is started."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError:
+        raise CommandError("unavailable", f"no such address: {host}") from None
+    with listener:
         try:
-            asyncio.run(server.serve())
-        except SystemExit:  # uvicorn's way to say that it could not bind
-            raise CommandError("unavailable", f"cannot listen on {host}:{port}", exit_code=UNAVAILABLE) from None
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            raise CommandError("unavailable", f"cannot listen on {host}:{port}") from None
+        yield listener
 
 
-def first_key(services: Services, tenant: str) -> str | None:
-    """The tenant's first key, made and printed once; None where there are keys already."""
+def first_keys(services: Services, tenant: str) -> dict[str, str]:
+    """The tenant's first keys, an administrator's and one for the page; none where there are keys already.
+
+    They are told once: on a terminal, else (a container, a unit) in a file that only its owner can read, because what
+    is printed there ends up in a log.
+    """
     if any(row["revoked"] is None for row in services.keys(tenant)):
-        return None
-    _, token = services.create_key(tenant, Role.ADMIN, FIRST_KEY_LABEL)
+        return {}
+    made = {str(role): services.create_key(tenant, role, label)[1] for role, label in FIRST_KEYS.items()}
     console = stderr()
-    console.print("The first access key (role admin). It is shown this once; keep it safe:", style="bold")
-    console.print(token, markup=False, soft_wrap=True)
-    return token
+    if console.is_terminal:
+        console.print("The first access keys. They are shown this once; keep them safe:", style="bold")
+        for role, token in made.items():
+            console.print(f"{role:10} {token}", markup=False, soft_wrap=True)
+        return made
+    file = services.settings.home / FIRST_KEYS_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as out:
+        out.writelines(f"{role} {token}\n" for role, token in made.items())
+    console.print(
+        f"The first access keys are in {file}. Move them to a safe place and delete it.", markup=False, soft_wrap=True
+    )
+    return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,8 +18,8 @@ def list_sites(as_json: AsJson = False) -> None:
     from service.cli import output, render
     from service.cli.running import opened
 
-    with opened() as (tenant, services):
-        items = services.sites(tenant)
+    with opened("site list") as store:
+        items = store.services.sites(store.tenant)
     if as_json:
         output.emit({"sites": items})
         return
@@ -48,8 +48,8 @@ def add_site(
     from service.cli.running import opened, read_site
 
     config = read_site(file)
-    with opened() as (tenant, services):
-        added = services.put_site(tenant, config, replace=True)
+    with opened("site add") as store:
+        added = store.services.put_site(store.tenant, config, replace=True)
     if as_json:
         output.emit(added)
         return
@@ -59,22 +59,58 @@ def add_site(
     console.print(f"Then: chartbrief site check {added['name']}", markup=False)
 
 
+@sites.command("show")
+def show_site(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJson = False) -> None:
+    """One site: its state, and the public key (JWKS) to register with its vendor."""
+    import json
+
+    from service.cli import output, render
+    from service.cli.running import opened
+
+    with opened("site show") as store:
+        found = store.services.site(store.tenant, name)
+    if as_json:
+        output.emit(found)
+        return
+    made = render.table(f"Site {name}", "what", "value")
+    for key in ("title", "vendor", "fhir_base", "state", "detail", "checked_at", "last_updated"):
+        render.row(made, key.replace("_", " "), found.get(key) or "")
+    console = output.stdout()
+    console.print(made)
+    console.print(json.dumps(found["jwks"], indent=2), markup=False, soft_wrap=True)
+
+
 @sites.command("check")
 def check_site(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJson = False) -> None:
-    """Discover and authorize at a site; say what it supports and what it refuses."""
+    """Discover and authorize at a site; say what it supports and what it refuses. Exits with 7 unless it is ready."""
     from service.cli import output, render
     from service.cli.running import opened, working
 
-    with opened(runtime=True) as (tenant, services), working(f"Asking {name} ..."):
-        found = services.check_site(tenant, name)
+    with opened("site check", runtime=True) as store, working(f"Asking {name} ..."):
+        found = store.services.check_site(store.tenant, name)
+    if found["state"] != "ready":
+        error = found.get("error", {})
+        raise output.CommandError(
+            "site_refused",
+            f"{name} is {found['state'].replace('_', ' ')}: {error.get('message', '')}",
+            **error_of(found),
+        )
     if as_json:
         output.emit(found)
         return
     made = render.table(f"Site {name}", "what", "answer")
     for key, value in found.items():
-        text = ", ".join(str(v) for v in value) if isinstance(value, list) else value
-        render.row(made, key.replace("_", " "), text)
+        rows = value.items() if isinstance(value, dict) else ((key, value),)
+        for what, answer in rows:
+            text = ", ".join(str(v) for v in answer) if isinstance(answer, list) else answer
+            render.row(made, what.replace("_", " "), "" if text is None else text)
     output.stdout().print(made)
+
+
+def error_of(found: dict[str, Any]) -> dict[str, Any]:
+    """What a failed check says, for the error document."""
+    error = found.get("error", {})
+    return {"site": found["site"], "state": found["state"], "reason": error.get("code"), "action": error.get("action")}
 
 
 def register(app: typer.Typer) -> None:

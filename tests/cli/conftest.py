@@ -1,0 +1,8 @@
+"""The API tests' hospital and world, for the commands."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+for folder in (HERE.parent / "api", HERE.parent / "store"):
+    sys.path.insert(0, str(folder))
