@@ -83,11 +83,12 @@ def with_flag(entry: E, flag: Flag) -> E:
 
 
 def settle_coverage(coverage: Iterable[Coverage], entries: Sequence[AnyEntry]) -> tuple[Coverage, ...]:
-    """One line for each section and site; `present` becomes `none_asserted` where all it brought is a negative."""
+    """One line for each section and site; `present` becomes `none_asserted` where all it brought is a negative, and nothing
+    that was brought stayed unread."""
     lines = {(c.section, c.site): c for c in sorted(set(coverage), key=lambda c: (c.as_of, c.state))}
     settled = []
     for (section, site), line in sorted(lines.items()):
-        if line.state == "present":
+        if line.state == "present" and not line.quarantined and not line.missing:
             here = [e for e in entries if e.section == section and any(o.site == site for o in e.origins)]
             if here and none_asserted(here):
                 line = msgspec.structs.replace(line, state="none_asserted")

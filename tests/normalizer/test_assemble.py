@@ -188,6 +188,24 @@ def test_only_a_statement_about_the_whole_section_is_a_negative(items: list[Json
     assert settled == ("present" if state == "not_queried" else state)
 
 
+@pytest.mark.parametrize(
+    ("lost", "state"), [({}, "none_asserted"), ({"quarantined": 1}, "present"), ({"missing": 1}, "present")]
+)
+def test_a_negative_beside_something_unread_does_not_speak_for_the_section(lost: dict[str, int], state: str) -> None:
+    entries = read(allergy("No known allergies", "716186003")).entries
+    asked = Coverage(section="allergies", site="s", state="present", **lost)
+    assert chart_of(entries, [asked]).coverage[0].state == state
+    bad = [Rejected(site="s", reason="unreadable", resource_type="AllergyIntolerance")] if lost else []
+    (line,) = [c for c in coverage_from_entries(entries, ("s",), quarantine=bad) if c.section == "allergies"]
+    assert line.state == state
+
+
+def test_two_readings_of_one_site_at_one_time_are_no_conflict() -> None:
+    when = "2024-03-01T08:00:00Z"
+    twice = [observation(str(n), valueQuantity=quantity(7 + n, "%"), effectiveDateTime=when) for n in (1, 2)]
+    assert chart(*twice).conflicts == ()
+
+
 def test_what_lies_in_quarantine_is_no_empty_section() -> None:
     bad = Rejected(site="s", reason="unsupported_version", resource_type="Condition", resource_id="1")
     (line,) = [c for c in coverage_from_entries([], ("s",), quarantine=[bad]) if c.section == "problems"]
@@ -226,6 +244,15 @@ def test_the_newest_version_of_a_resource_is_the_one_that_counts(older: str, new
         made = normalize(arrival)
         assert [e.status for e in made.entries] == ["stopped"]
         assert made.ledger.offered == made.ledger.stored == 2
+
+
+def test_what_was_computed_earlier_is_computed_anew() -> None:
+    before = chart(PERSON, height("h", 170, "cm", "2024-01-05"), weight("w", 80, "kg", "2024-01-05"))
+    corrected = normalize([raw(weight("w", 90, "kg", "2024-01-05"), retrieved="2024-07-01T00:00:00Z")]).entries
+    after = chart_of([*before.entries, *corrected])
+    assert [e.value.value for e in computed(before)] == [27.7] and [e.value.value for e in computed(after)] == [31.1]
+    weightless = [e for e in before.entries if e.origin.resource_id != "w" or e.origin.method == "computed"]
+    assert computed(chart_of(weightless)) == [], "it falls with what it was computed from"
 
 
 def test_assembling_an_assembled_chart_changes_nothing() -> None:

@@ -103,6 +103,14 @@ def test_a_scanned_pdf_is_no_empty_document() -> None:
     )
 
 
+def test_an_encrypted_pdf_says_so() -> None:
+    writer, out = pypdf.PdfWriter(), io.BytesIO()
+    writer.add_blank_page(200, 200)
+    writer.encrypt("secret", algorithm="RC4-128")
+    writer.write(out)
+    assert one(note(contentType="application/pdf", data=b64(out.getvalue()))).attachments[0].reason == "encrypted PDF"
+
+
 def test_a_binary_that_came_along_is_the_text_of_its_note() -> None:
     binary = {"resourceType": "Binary", "id": "b", "contentType": "text/plain", "data": b64(b"Seen and examined.")}
     made = one(note(url="https://ehr.example/fhir/Binary/b"), binary)

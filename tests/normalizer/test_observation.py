@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from normalizer_kit import LOINC, Json, cc, flags, observation, one, quantity, raw, read
 
 from adapters.normalizer import NormalizationRules, normalize
+from adapters.normalizer.read import MOST_TOLERATED, Reader
 from models.record import Assessment, Result, SocialHistory, Vital
 
 
@@ -261,9 +263,13 @@ def test_every_way_to_say_when(fields: Json, start: str, end: str | None) -> Non
 
 
 def test_entered_in_error_is_said_even_behind_many_other_remarks() -> None:
-    broken = {f"value{'X'}": None} | {"component": [{"code": f"c{i}", "valueQuantity": f"{i}"} for i in range(60)]}
-    made = one(observation(status="entered-in-error", **broken))
-    assert made.superseded
+    reader = Reader({})
+    for number in range(200):
+        reader.tolerated(f"component[{number}]")
+        reader.flag("missing_value", f"component[{number}]")
+    reader.flag("entered_in_error", "status")
+    said = Counter(f.code for f in reader.flags)
+    assert said["tolerated"] == MOST_TOLERATED and said["missing_value"] == 200 and said["entered_in_error"] == 1
 
 
 def test_the_standard_code_is_preferred_and_the_others_stay() -> None:
