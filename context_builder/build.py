@@ -313,7 +313,9 @@ def _fact(candidate: Candidate, printed: Printed, calendar: Calendar) -> dict[st
         "value": printed.value,
         "unit": printed.unit,
         "as_sent": sent if sent != printed.value else "",
-        "numbers": numbers_in(printed.text, printed.line, printed.display, printed.value, printed.detail, sent, *dates),
+        "numbers": numbers_in(
+            printed.text, printed.line, printed.display, printed.value, printed.detail, sent, date, end, *dates
+        ),
         "date": date,
         "end_date": end,
         "status": printed.status,

@@ -60,7 +60,7 @@ class Fact(Frozen):
     negated: bool = Field(default=False, description="The fact says something is absent, refused or not done.")
     detail: str = Field(default="", description="Dose, reaction, reference range, interpretation, ... as printed.")
     text: str = Field(
-        description="The printed line or cell of this fact, without markup; where repeats share a line, its date."
+        description="The printed line or cell of this fact, without markup; whole also where repeats share a line."
     )
     codes: tuple[str, ...] = Field(default=(), description="system|code, standard first.")
     mapping_method: str = ""

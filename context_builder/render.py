@@ -285,7 +285,7 @@ def _line_of(group: list[tuple[Candidate, Printed]]) -> tuple[str, list[tuple[Ca
         candidate, printed = group[0]
         return f"- [{candidate.key}] {printed.line}", group
     times = ", ".join(f"{printed.when}{printed.suffix} [{candidate.key}]" for candidate, printed in group)
-    return f"- {group[0][1].head}: {times}", [(c, p._replace(text=p.when)) for c, p in group]
+    return f"- {group[0][1].head}: {times}", group
 
 
 def _is_rounded(candidate: Candidate) -> bool:

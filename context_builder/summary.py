@@ -33,6 +33,16 @@ _EXTRA = {
     "notes": 6,
 }
 """Facts of a block besides the must-include ones, which are always mentioned; results are chosen further down."""
+_REPEATS = {
+    "encounters": 3,
+    "procedures": 2,
+    "immunizations": 2,
+    "notes": 3,
+    "reports": 3,
+    "vitals": 1000,
+    "labs": 1000,
+}
+"""Of these so many of one name, of other blocks one: a cold that came back seven times must not hide a cancer."""
 _OTHER_RESULTS = 12
 _OTHERS = (
     ("Procedures", "procedures", "event"),
@@ -115,16 +125,20 @@ def _blocks(facts: Sequence[Fact]) -> dict[str, list[Fact]]:
     """The facts a summary mentions, in the order of the document: all must-includes, and the first few of the rest."""
     blocks: dict[str, list[Fact]] = {}
     extra: dict[str, int] = {}
+    told: dict[tuple[str, str], int] = {}
     for fact in facts:
         block = fact.section
         if block in ("problems", "medications") and not fact.must_include:
             block = f"past_{block}"
         elif block in ("problems", "medications") and fact.status == "historical":
             block = f"past_{block}"  # one side of a conflict
+        name = (block, fact.display)
         if not fact.must_include:
-            if extra.get(block, 0) >= _EXTRA.get(block, 0) or _says_nothing(fact):
+            full = extra.get(block, 0) >= _EXTRA.get(block, 0) or told.get(name, 0) >= _REPEATS.get(block, 1)
+            if full or _says_nothing(fact):
                 continue
             extra[block] = extra.get(block, 0) + 1
+        told[name] = told.get(name, 0) + 1
         blocks.setdefault(block, []).append(fact)
     return blocks
 
@@ -157,7 +171,7 @@ def _sentence(text: str) -> str:
 
 
 def _line(fact: Fact) -> str:
-    """The whole line of a fact, also where the document prints only its date or value."""
+    """The whole line of a fact, also where the document prints only its value, or a passage beside its title."""
     if fact.text.startswith(fact.display):
         return fact.text
     if fact.value:
@@ -290,7 +304,7 @@ def _reports(facts: Sequence[Fact]) -> Iterator[ShownStatement]:
     """Reports with what they conclude, in their own words and in quotation marks; the others by title and dates."""
     titles = []
     for fact in facts:
-        if fact.text.startswith(fact.display) or fact.text in fact.detail:
+        if fact.text.startswith(fact.display):
             titles.append(fact)
             continue
         words = fact.text if len(fact.text) <= _MOST_PASSAGE else fact.text[: _MOST_PASSAGE - 1].rstrip() + "…"

@@ -449,7 +449,10 @@ def test_the_same_problem_from_several_places_is_one_line_with_all_its_dates() -
         "- Heart failure: since 2024-12-07 (A) [P1], since 2024-10-28 (B) [P2]",
         "- [P3] Gout; since 2011 (A)",
     ]
-    assert [f.text for f in document.facts if f.section == "problems"][:2] == ["since 2024-12-07", "since 2024-10-28"]
+    assert [f.text for f in document.facts if f.section == "problems"][:2] == [
+        "Heart failure; since 2024-12-07",
+        "Heart failure; since 2024-10-28",
+    ]
 
 
 def test_of_a_long_note_the_conclusion_is_quoted_and_of_a_question_the_place_that_answers() -> None:

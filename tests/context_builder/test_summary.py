@@ -146,3 +146,14 @@ def test_a_value_in_conflict_is_told_however_many_newer_ones_there_are() -> None
     assert set(document.must_include) <= {key for s in summary.statements for key in s.cites}
     assert "Potassium 4.0 mmol/L on 2026-01-01." in summary.text
     assert "Potassium 5.9 mmol/L on 2026-01-01." in summary.text
+
+
+def test_a_past_problem_is_not_hidden_by_repeats_of_another() -> None:
+    colds = [
+        problem(f"c{y}", "Common cold", "historical", abatement=f"20{y}-02-01", onset=f"20{y}-01-01")
+        for y in range(10, 26)
+    ]
+    cancer = problem("x", "Malignant neoplasm of colon", "historical", onset="1998-01-01", abatement="1999-01-01")
+    _, summary = summary_of(chart([person(), *colds, cancer]))
+    said = block(summary, "Past or unconfirmed problems")
+    assert len(said) == 2 and "Malignant neoplasm of colon; over; 1998-01-01 to 1999-01-01" in said[1]
