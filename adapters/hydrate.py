@@ -18,7 +18,7 @@ from adapters.errors import AdapterError, AuthorizationError, BadAnswer, NotSupp
 from adapters.fhir.http import Answer
 from adapters.fhir.references import Attached, Key, References, references_of
 from adapters.fhir.search import KEPT_BYTES, Found, Keep, is_of_other
-from adapters.profile import Limits
+from adapters.profile import Limits, Profile
 from models.record import Missing, RawResource, Rejected, RejectReason, Section
 
 MOST_ROUNDS = 3
@@ -32,6 +32,35 @@ Read = Callable[[str, str, int], Awaitable[Answer]]
 _PERSONAL = frozenset({"Binary", "Observation"})
 """What belongs to one patient: remembered for that patient only."""
 _MARKUP = frozenset({"text/html", "application/xhtml+xml"})
+
+
+class Board:
+    """Which sections of one patient are under way, and what the searches of those that ended found."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._types = {s: {q.resource_type for q in rule.queries} for s, rule in profile.sections.items()}
+        self._ended: dict[Section, asyncio.Event] = {}
+        self._found: dict[Section, frozenset[Key]] = {}
+
+    def began(self, section: Section) -> None:
+        """The section is being asked for (again)."""
+        if section not in self._ended or self._ended[section].is_set():
+            self._ended[section] = asyncio.Event()
+
+    def ended(self, section: Section, found: Found) -> None:
+        """The searches of the section are over, well or not."""
+        if not self._ended[section].is_set():
+            self._found[section] = frozenset(found.resources)
+            self._ended[section].set()
+
+    async def searched(self, resource_type: str) -> frozenset[Key]:
+        """What the sections that ask for a type found, once those under way have ended their searches."""
+        keys: set[Key] = set()
+        for section, ended in list(self._ended.items()):
+            if resource_type in self._types[section]:
+                await ended.wait()
+                keys |= self._found[section]
+        return frozenset(keys)
 
 
 class Hydrator:

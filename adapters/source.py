@@ -29,7 +29,7 @@ from adapters.fhir.outcome import error_of, known_meaning, meaning
 from adapters.fhir.pace import shared_pace
 from adapters.fhir.references import Key
 from adapters.fhir.search import Asked, Found, search, search_url
-from adapters.hydrate import Hydrator
+from adapters.hydrate import Board, Hydrator
 from adapters.plan import Search, searches_of
 from adapters.profile import Profile, SiteConfig
 from adapters.section import UNDATED, SectionFetch, section_result
@@ -90,6 +90,7 @@ class Source:
         self._token: Token | None = None
         self._refusal: tuple[AdapterError, float] | None = None
         self._stubborn: set[tuple[str, int]] = set()
+        self._boards: dict[str, Board] = {}
 
     async def __aenter__(self) -> Source:
         await self._http.__aenter__()
@@ -225,10 +226,9 @@ class Source:
         self, patient_id: str, sections: Sequence[Section] = SECTIONS, progress: Progress | None = None
     ) -> list[SectionFetch]:
         """All sections side by side, within the site's limits."""
-        board = _Board(self.profile, sections)
 
         async def one(section: Section) -> SectionFetch:
-            result = await self._fetch(patient_id, section, board)
+            result = await self.fetch(patient_id, section)
             if progress:
                 progress(self.site.name, section, result.coverage.state)
             return result
@@ -236,10 +236,13 @@ class Source:
         return list(await asyncio.gather(*(one(s) for s in sections)))
 
     async def fetch(self, patient_id: str, section: Section) -> SectionFetch:
-        """One section. Never raises for the site's faults; see the coverage."""
-        return await self._fetch(patient_id, section, _Board(self.profile, (section,)))
+        """One section. Never raises for the site's faults; see the coverage.
 
-    async def _fetch(self, patient_id: str, section: Section, board: _Board) -> SectionFetch:
+        Sections of one patient that are under way at once know of each other: what one's searches find, no other
+        fetches again as a reference.
+        """
+        board = self._boards.setdefault(patient_id, Board(self.profile))
+        board.began(section)
         found, failures, before, started = Found(), list[AdapterError](), self._http.requests, self._clock()
         searches = searches_of(self.profile, section, patient_id, datetime.fromtimestamp(started, UTC).date())
         try:
@@ -328,32 +331,6 @@ class Source:
             retrieved=_iso(self._clock()),
             fhir_version=self._report.capabilities.release if self._report else "R4",
         )
-
-
-class _Board:
-    """Which sections' searches have ended, and what they found: what one section has, no other fetches again."""
-
-    def __init__(self, profile: Profile, sections: Sequence[Section]) -> None:
-        self._ended = {s: asyncio.Event() for s in sections}
-        self._sections: dict[str, list[Section]] = {}
-        for section in sections:
-            for query in profile.sections[section].queries:
-                self._sections.setdefault(query.resource_type, []).append(section)
-        self._found: dict[Section, frozenset[Key]] = {}
-
-    def ended(self, section: Section, found: Found) -> None:
-        """The searches of a section are over, well or not."""
-        if not self._ended[section].is_set():
-            self._found[section] = frozenset(found.resources)
-            self._ended[section].set()
-
-    async def searched(self, resource_type: str) -> frozenset[Key]:
-        """All of a type that any section found, once the sections that ask for the type have ended."""
-        keys: set[Key] = set()
-        for section in self._sections.get(resource_type, ()):
-            await self._ended[section].wait()
-            keys |= self._found[section]
-        return frozenset(keys)
 
 
 def _iso(moment: float) -> str:

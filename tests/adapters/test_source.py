@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 
@@ -129,8 +130,6 @@ async def test_a_dead_site_answers_for_every_section_and_is_not_hammered():
 
 async def test_the_sections_own_deadline_keeps_what_came():
     async def slow(request):
-        import asyncio
-
         await asyncio.sleep(5)
 
     table = {"/Observation": bundle(observation("o1"), next_link="/fhir/Observation/slow"), "/Observation/slow": slow}
@@ -255,7 +254,8 @@ async def test_references_are_followed_up_to_the_cap():
     assert {m.reason for m in fetched.missing} == {"not fetched: cap on referenced resources"}
 
 
-async def test_results_of_a_report_are_fetched_unless_another_section_has_them():
+@pytest.mark.parametrize("together", [True, False], ids=["fetch_patient", "tasks"])
+async def test_results_of_a_report_are_fetched_unless_another_section_has_them(together):
     report = resource(
         "DiagnosticReport",
         "r1",
@@ -276,10 +276,12 @@ async def test_results_of_a_report_are_fetched_unless_another_section_has_them()
         WireServer(routes(table, bundle())) as server,
         opened(site_at(server.base, limits={"tries": 1})) as source,
     ):
-        fetches = {
-            f.section: f
-            for f in await source.fetch_patient("p1", ("reports", "labs", "vitals", "social_history", "assessments"))
-        }
+        sections = ("reports", "labs", "vitals", "social_history", "assessments")
+        if together:
+            brought = await source.fetch_patient("p1", sections)
+        else:  # as the refresh does, to commit each section when it ends
+            brought = await asyncio.gather(*(asyncio.create_task(source.fetch("p1", s)) for s in sections))
+        fetches = {f.section: f for f in brought}
     reports = fetches["reports"]
     assert ids(reports, "Observation") == ["Observation/hidden", "Observation/member"]
     assert [r.reason for r in reports.rejected] == ["wrong_patient"], "another patient's result is not taken in"
