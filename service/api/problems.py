@@ -35,7 +35,6 @@ CODES: dict[str, tuple[int, str]] = {
     "question_required": (422, "Purpose `question` needs a question"),
     "invalid_site": (422, "The site configuration is not valid"),
     "budget_too_small": (422, "The budget is too small for what must be included"),
-    "no_patient_data": (409, "Nothing has been read for this patient yet"),
     "site_refused": (502, "The site could not be used"),
     "rate_limited": (429, "Too many requests"),
     "unavailable": (503, "The service cannot answer now"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,7 +11,9 @@ from api_kit import OURS, Asked, World, problem
 from fastapi import FastAPI
 
 from models.record import Chart, json_schema
+from service.api import description
 from service.api.app import create_app
+from service.api.problems import CODES
 
 
 @pytest.fixture
@@ -176,3 +179,19 @@ async def test_what_is_open_needs_no_other_host(asked: Asked, path: str) -> None
 async def test_health_and_readiness_are_open(asked: Asked) -> None:
     assert (await asked("GET", "/healthz", role=None)).json() == {"status": "ok"}
     assert (await asked("GET", "/readyz", role=None)).json() == {"status": "ready"}
+
+
+async def test_a_patient_nobody_has_read_yet_is_unknown_in_every_section(asked: Asked) -> None:
+    body = {"site": "north", "site_patient_id": "unread"}
+    ours = (await asked("POST", "/v1/patients", role="integration", json=body)).json()["patient_id"]
+    document = (await asked("POST", f"/v1/patients/{ours}/context")).json()
+    assert document["facts"] == [] and {c["state"] for c in document["coverage"]} == {"not_queried"}
+    page = (await asked("GET", f"/patients/{ours}")).text
+    assert "Allergies (not asked)" in page and "no known" not in page.lower()
+
+
+def test_every_route_and_code_is_in_the_documentation(app: FastAPI) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    routes = [path for path in description.openapi(app)["paths"] if f"{path}`" not in text]
+    assert routes == []
+    assert [code for code in CODES if f"`{code}`" not in text] == []

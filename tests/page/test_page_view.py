@@ -74,6 +74,10 @@ def assert_inert(made: str) -> None:
     assert not list(tree.iter("iframe", "object", "embed", "base", "style"))
 
 
+def lines_of(made: str, section: str) -> list[Any]:
+    return list(lxml.html.document_fromstring(made).get_element_by_id(section).iter("li"))
+
+
 def html_of(chart: Chart) -> str:
     document = build_context(chart, ContextRequest(budget_tokens=8000))
     values = page(chart, document, summarize(document, chart=chart), now=NOW)
@@ -219,3 +223,61 @@ def test_ages_of_data_are_words() -> None:
     assert ago("2025-03-01T11:00:00Z", NOW) == "1 hour ago"
     assert ago("2025-02-27T12:00:00Z", NOW) == "2 days ago"
     assert ago("", NOW) == "never"
+
+
+def test_what_reads_the_same_is_one_line_that_opens_all_of_it() -> None:
+    active = {"clinicalStatus": {"coding": [{"code": "active"}]}}
+    chart = chart_of(
+        PERSON,
+        resource("Condition", "c1", code={"text": "Gout"}, onsetDateTime="2020-05-01", **active),
+        resource("Condition", "c2", code={"text": "gout"}, onsetDateTime="2021", **active),
+        resource("Condition", "c3", code={"text": "Gout"}, onsetDateTime="2022"),
+        resource("Condition", "c4", code={"text": "Asthma"}, **active),
+    )
+    lines = lines_of(html_of(chart), "problems")
+    said = {" ".join(line.text_content().split()): line.find("a").get("href") for line in lines}
+    (gout,) = [text for text in said if "2 entries" in text]
+    assert "2021, 2020-05-01" in gout and "current" in gout
+    for found in ("c1", "c2"):
+        assert entry_id("north", "Condition", found) in said[gout]
+    assert any("uncertain" in text and "2022" in text for text in said), "another status is another line"
+    assert any(text.startswith("Asthma") for text in said)
+
+
+def test_a_dangerous_allergy_stands_first_and_stands_out() -> None:
+    made = html_of(
+        chart_of(
+            PERSON,
+            resource("AllergyIntolerance", "a1", code={"text": "Pollen"}, recordedDate="2024-01-01"),
+            resource(
+                "AllergyIntolerance",
+                "a2",
+                code={"text": "Penicillin"},
+                criticality="high",
+                clinicalStatus={"coding": [{"code": "active"}]},
+            ),
+        )
+    )
+    first = lines_of(made, "allergies")[0]
+    assert "Penicillin" in first.text_content() and "urgent" in first.get("class")
+
+
+def test_the_first_thing_said_is_what_is_not_known() -> None:
+    lines = (
+        Coverage(section="allergies", site="south", state="not_authorized", reason="HTTP 403"),
+        Coverage(section="labs", site="north", state="truncated"),
+        Coverage(section="problems", site="north", state="present", missing=2, stored=1),
+        Coverage(section="vitals", site="north", state="empty"),
+    )
+    tree = lxml.html.document_fromstring(html_of(chart_of(PERSON, coverage=lines)))
+    said = " ".join(tree.get_element_by_id("gaps").text_content().split())
+    for words in (
+        "3 sections",
+        "south Allergies (access not permitted)",
+        "Laboratory (cut short, more exists)",
+        "Problems (not complete)",
+    ):
+        assert words in said
+    assert "Vital signs" not in said and "unknown, not absent" in said
+    order = [e.get("id") for e in tree.iter() if e.get("id") in ("gaps", "allergies", "labs", "summary")]
+    assert order[0] == "gaps"
