@@ -184,10 +184,11 @@ class Reader:
         value = holder.get(key)
         if value is None:
             return None
-        if isinstance(value, bool):
+        kind = type(value)
+        if kind is bool:
             self.tolerated(key)
             return None
-        if not isinstance(value, int | float):
+        if kind not in (Digits, int, float):
             self.tolerated(key)
             if not isinstance(value, str) or not NUMBER.fullmatch(value.strip()):
                 return None

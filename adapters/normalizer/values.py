@@ -20,13 +20,13 @@ def quantity_of(reader: Reader, holder: Json, key: str) -> Quantity | None:
     raw = holder.get(key)
     if raw is None:
         return None
-    if isinstance(raw, int | float | str) and not isinstance(raw, bool):
+    if type(raw) in (int, Digits, str):
         reader.tolerated(key)
         value = reader.number(holder, key)
         return None if value is None else Quantity(value=value, as_sent=digits(raw, value))
     item = reader.obj(holder, key)
     sent = item.get("value")
-    bound = _BOUND.fullmatch(sent.strip()) if isinstance(sent, str) else None
+    bound = _BOUND.fullmatch(sent.strip()) if type(sent) is str else None
     if bound:  # seen: the comparator within the number, "<0.1"
         reader.tolerated(f"{key}.value")
         item = item | {"value": bound[2], "comparator": item.get("comparator") or bound[1]}
@@ -53,7 +53,7 @@ def quantity_of(reader: Reader, holder: Json, key: str) -> Quantity | None:
 
 def digits(raw: Any, value: float) -> str:
     """The number as the source wrote it, digit by digit; exponents are spelled out where that stays short."""
-    text = raw.strip() if isinstance(raw, str) else raw.text if isinstance(raw, Digits) else str(raw)
+    text = raw.text if type(raw) is Digits else raw.strip() if type(raw) is str else str(raw)
     if "e" in text or "E" in text:
         text = f"{value:.15f}".rstrip("0").rstrip(".") if 1e-9 < abs(value) < 1e15 else f"{value:g}"
     return text if len(text) <= _MOST_DIGITS else f"{value:g}"
