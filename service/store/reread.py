@@ -19,20 +19,20 @@ READING = "1"
 """Raise when the normalizer reads differently: the next commit of each patient then reads everything again."""
 
 _CURRENT = """
-select distinct on (m.resource_type, m.resource_id) r.*, m.section
-from membership m join raw r on r.tenant = m.tenant and r.site = m.site and r.resource_type = m.resource_type
-  and r.resource_id = m.resource_id and r.content_hash = m.content_hash
-where m.tenant = :t and m.patient_id = :p and m.site = :s and m.gone_at is null
-order by m.resource_type, m.resource_id, m.seen_at desc, r.content_hash, m.section
+select distinct on (resource_type, resource_id) resource_type, resource_id, content_hash, section
+from membership where tenant = :t and patient_id = :p and site = :s and gone_at is null
+order by resource_type, resource_id, seen_at desc, content_hash, section
 """
 """The current content of each resource. Where two sections hold different ones, the last received counts."""
-_CURRENT_KEYS = """
-select distinct on (m.resource_type, m.resource_id) m.resource_type, m.resource_id, m.content_hash, m.section
-from membership m
-where m.tenant = :t and m.patient_id = :p and m.site = :s and m.gone_at is null
-order by m.resource_type, m.resource_id, m.seen_at desc, m.content_hash, m.section
+_CONTENTS = """
+select r.*, k.section
+from unnest(cast(:kinds as text[]), cast(:ids as text[]), cast(:hashes as text[]), cast(:sections as text[]))
+  as k (resource_type, resource_id, content_hash, section)
+cross join lateral (select * from raw where tenant = :t and site = :s and resource_type = k.resource_type
+  and resource_id = k.resource_id and content_hash = k.content_hash offset 0) r
 """
-"""The same, without the bytes."""
+"""`offset 0` keeps the look-up by the whole key: flattened, and without statistics, the planner reads all of the site for
+each resource (seen: 30 s for 10,000 resources)."""
 
 
 def reread(
@@ -47,14 +47,15 @@ def reread(
 ) -> Ledger:
     """Bring entries and ledger in line with the current resources; cheap when those are as they were."""
     place = {"t": tenant, "p": patient_id, "s": site}
-    fingerprint = _fingerprint(db, place, rules, site_patient)
+    keys = [tuple(row) for row in db.execute(text(_CURRENT), place).all()]
+    fingerprint = _fingerprint(keys, rules, site_patient)
     kept = db.execute(
         text("select body, read_with from ledgers where tenant = :t and patient_id = :p and site = :s"), place
     ).first()
     if kept is not None and kept.read_with == fingerprint and not always:
         base = msgspec.convert(kept.body["read"], Ledger)
     else:
-        current = [as_raw(r, r.section) for r in db.execute(text(_CURRENT), place).all()]
+        current = _contents(db, place, keys)
         result = normalize(current, rules=rules, patient_id=site_patient)
         db.execute(
             text(
@@ -79,12 +80,18 @@ def reread(
     return ledger
 
 
-def _fingerprint(db: Connection, place: dict[str, Any], rules: NormalizationRules | None, site_patient: str) -> str:
+def _fingerprint(keys: Sequence[tuple[str, ...]], rules: NormalizationRules | None, site_patient: str) -> str:
     """What the entries depend on: the resources, the rules, the way of reading."""
     digest = hashlib.sha256(f"{READING}|{site_patient}|{rules.model_dump_json() if rules else ''}".encode())
-    for row in db.execute(text(_CURRENT_KEYS), place).all():
-        digest.update("|".join(row).encode())
+    for key in keys:
+        digest.update("|".join(key).encode())
     return digest.hexdigest()
+
+
+def _contents(db: Connection, place: dict[str, Any], keys: Sequence[tuple[str, ...]]) -> list[RawResource]:
+    columns = dict(zip(("kinds", "ids", "hashes", "sections"), map(list, zip(*keys, strict=True)), strict=True))
+    rows = db.execute(text(_CONTENTS), place | columns).all() if keys else []
+    return [as_raw(row, row.section) for row in rows]
 
 
 def as_raw(row: Any, section: Any = None) -> RawResource:

@@ -130,9 +130,9 @@ class Runtime:
 
     def _is_over(self, tenant: str, run_id: str) -> bool:
         """Whether nothing is under way for a run any more. If it has not ended by itself, it then ends as failed: DBOS
-        gives up what was started too often."""
+        gives up what was started too often, and does not go on with another version's work."""
         known = DBOS.list_workflows(workflow_id_prefix=prefix(run_id), load_input=False, load_output=False)
-        if not known or any(w.status in _UNDER_WAY for w in known):
+        if not known or any(w.status in _UNDER_WAY and w.app_version == APPLICATION_VERSION for w in known):
             return False
         self._store.end_run(tenant, run_id, "failed")
         return True

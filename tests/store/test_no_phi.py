@@ -97,7 +97,7 @@ def test_a_database_that_stops_in_the_middle_tells_nothing(database_url: str, tm
         admin.execute("select pg_advisory_lock(hashtextextended('audit|t1', 1))")
         thread = threading.Thread(target=commit)
         thread.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         waiting = "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'advisory'"
         while not admin.execute(f"{waiting} and datname = current_database()").fetchone() and thread.is_alive():
             assert time.monotonic() < deadline

@@ -125,7 +125,7 @@ def test_a_database_that_goes_away_and_comes_back(store: Store, settings, undist
         until(lambda: len(ehr.requests) and proxy.refused > 3)
         assert len(store.run("t1", run)["sections"]) == waiting
         proxy.up()
-        until(lambda: store.run("t1", run)["state"] == "done", 30)
+        until(lambda: store.run("t1", run)["state"] == "done")
         assert mine.run("t1", run)["state"] == "done"
     mine.close()
     assert facts(store.chart("t1", patient)) == expected

@@ -90,7 +90,7 @@ def connect(store: Store, ehr: PracticeEhr, tenant: str = "t1", patient: str = "
     return store.register_patient(tenant, name, patient)
 
 
-def until(what: Callable[[], Any], seconds: float = 20) -> Any:
+def until(what: Callable[[], Any], seconds: float = 90) -> Any:
     """Wait until `what()` is true; returns it."""
     deadline = time.monotonic() + seconds
     while not (found := what()):

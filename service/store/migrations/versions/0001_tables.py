@@ -25,14 +25,15 @@ create table raw (
   fhir_version text not null, api text not null, retrieved text not null,
   stored_at timestamptz not null default now(),
   primary key (tenant, site, resource_type, resource_id, content_hash));
-create index raw_age on raw (tenant, stored_at);
+create index raw_age on raw using brin (stored_at);
 -- Which resources a section of a patient consists of now, and which it has lost (gone_at).
 create table membership (
   tenant text not null, patient_id text not null, site text not null, section text not null,
   resource_type text not null, resource_id text not null, content_hash text not null,
   seen_at timestamptz not null, gone_at timestamptz,
   primary key (tenant, patient_id, site, section, resource_type, resource_id));
-create index membership_resource on membership (tenant, site, resource_type, resource_id);
+-- Least selective last: no query by patient can mistake this index for its own while there are no statistics.
+create index membership_resource on membership (resource_id, resource_type, site, tenant);
 create table entries (
   tenant text not null, patient_id text not null, site text not null, section text not null, entry_id text not null,
   body jsonb not null, body_hash text not null,
@@ -42,6 +43,7 @@ create table coverage (
   tenant text not null, patient_id text not null, site text not null, section text not null,
   body jsonb not null, good_as_of text not null default '', asked_at timestamptz not null,
   primary key (tenant, patient_id, site, section));
+create index coverage_site on coverage (site, tenant, good_as_of);
 create table ledgers (
   tenant text not null, patient_id text not null, site text not null, body jsonb not null,
   read_with text not null,
