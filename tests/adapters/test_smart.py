@@ -235,6 +235,25 @@ async def test_a_site_that_always_says_401_is_not_asked_for_tokens_again_and_aga
     assert len(server.token_requests) <= 5
 
 
+async def test_a_fresh_token_that_does_not_help_is_not_fetched_for_every_request():
+    async with SmartServer({"/Observation": Reply(401)}) as server, opened(backend(server)) as source:
+        for _ in range(3):
+            assert (await source.fetch("p1", "vitals")).coverage.state == "not_authorized"
+    assert len(server.token_requests) == 2 and len(server.paths("Observation")) == 4
+
+
+async def test_a_bearer_goes_to_no_other_host_though_the_host_may_be_called():
+    """The authorization server's host is allowed, for token requests; a next link there gets neither token nor call."""
+    async with WireServer(lambda r: Reply(body=bundle())) as other:
+        page = bundle(observation("o1"), next_link=f"{other.base}/Observation?page=2")
+        async with SmartServer({"/Observation": page}) as server:
+            site = backend(server, token_hosts=[f"127.0.0.1:{other.port}"])
+            async with opened(site) as source:
+                fetched = await source.fetch("p1", "vitals")
+    assert other.requests == []
+    assert fetched.coverage.state == "truncated" and "egress_origin" in fetched.coverage.reason
+
+
 @pytest.mark.parametrize("refusal", ["invalid_client", "unauthorized_client", "made up by the site: Mary Canary"])
 async def test_a_revoked_client_is_told_once_and_asked_no_more(refusal):
     """F08: at most one call; every section says so; the site's words do not travel."""
