@@ -92,6 +92,21 @@ def paraphrases(doc: ContextDocument) -> Iterator[True_]:
             yield say("latest", f"The latest {name} was {last.value} {unit}.", last.key)
 
 
+def pairs(doc: ContextDocument) -> Iterator[True_]:
+    """True statements about two facts at once; `@` stands between the parts an alteration exchanges."""
+    results = [f for f in doc.facts if f.section in ("labs", "vitals") and len(f.date) >= 10 and re.fullmatch(r"\d+(\.\d+)?", f.value)]
+    for left, right in zip(results, results[1:], strict=False):
+        if left.display != right.display and left.date[:10] == right.date[:10] and left.value != right.value:
+            text = f"On {left.date[:10]}, {left.display} was @{left.value}@ {left.unit} and {right.display} was @{right.value}@ {right.unit}."
+            yield say("two results", text, left.key, right.key)
+    for section, words in (("problems", "@{}@ is active, but @{}@ is over."), ("medications", "Takes @{}@; @{}@ was stopped.")):
+        held = [f for f in doc.facts if f.section == section and f.status == "current" and not f.negated]
+        over = [f for f in doc.facts if f.section == section and f.status == "historical" and not f.negated]
+        for left, right in zip(held, over, strict=False):
+            if left.display.lower() not in right.display.lower() and right.display.lower() not in left.display.lower():
+                yield say(f"two {section}", words.format(left.display, right.display), left.key, right.key)
+
+
 def _of_fact(f: Fact) -> Iterator[True_]:
     when = f.date[:10]
     dated = len(when) == 10
@@ -269,7 +284,10 @@ def main() -> None:
     for doc in documents(asked.seed, asked.patients):
         facts = {f.key: f for f in doc.facts}
         rendered = [True_(text=s.text, cites=s.cites, kind=s.kind, template="renderer") for s in summarize(doc).statements if len(s.text) <= 2000]
-        said = [*rendered, *paraphrases(doc)]
+        both = list(pairs(doc))
+        exchanged = [s.model_copy(update={"text": re.sub(r"@(.+?)@(.*)@(.+?)@", r"\3\2\1", s.text)}) for s in both]
+        both = [s.model_copy(update={"text": s.text.replace("@", "")}) for s in both]
+        said = [*rendered, *paraphrases(doc), *both]
         begun = time.perf_counter()
         withheld = {id(w.statement): w for w in verify_all(said, doc)}
         seconds += time.perf_counter() - begun
@@ -279,7 +297,7 @@ def main() -> None:
             if id(s) in withheld:
                 wrong[s.template] += 1
                 shown.append(f"withheld though true  {s.text[:160]} {withheld[id(s)].reasons}")
-        changed: list[tuple[str, Statement]] = []
+        changed: list[tuple[str, Statement]] = [("exchange", s) for s in exchanged]
         for s in said:
             if not s.cites or id(s) in withheld:
                 continue

@@ -26,14 +26,28 @@ from service.practice_aws import PracticeAws
 MODEL = "anthropic.claude-sonnet-4-20250514-v1:0"
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[PracticeAws]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "practice")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "practice")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with PracticeAws() as running:
+@pytest.fixture(scope="module")
+def practice() -> Iterator[PracticeAws]:
+    with pytest.MonkeyPatch.context() as patch, PracticeAws() as running:
+        patch.setenv("AWS_ACCESS_KEY_ID", "practice")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "practice")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield running
-    assert running.refused == []
+
+
+@pytest.fixture
+def aws(practice: PracticeAws) -> Iterator[PracticeAws]:
+    practice.behaviour = "honest"
+    practice.script.clear()
+    practice.requests.clear()
+    yield practice
+    assert practice.refused == []
+
+
+@pytest.fixture(scope="module")
+def once(practice: PracticeAws) -> BedrockStatementModel:
+    """A model with one try and clients made once (making them takes most of a test's time)."""
+    return model(practice, attempts=1)
 
 
 def model(aws: PracticeAws, **more: Any) -> BedrockStatementModel:
@@ -88,8 +102,11 @@ def test_the_request_is_deterministic_bounded_and_asks_for_the_tool(aws: Practic
         ("invented", "record_only", "model_nothing_verified"),
     ],
 )
-def test_every_fault_leaves_the_record_and_a_reason(aws: PracticeAws, behaviour: str, state: str, reason: str) -> None:
-    found = summary(aws, behaviour)
+def test_every_fault_leaves_the_record_and_a_reason(
+    aws: PracticeAws, once: BedrockStatementModel, behaviour: str, state: str, reason: str
+) -> None:
+    aws.behaviour = behaviour
+    found = asyncio.run(summarize_with_model(document(), once))
     assert found.state == state and found.reason.startswith(reason)
     assert found.statements == summarize(document()).statements
     assert "evil" not in found.text and "warfarin" not in found.text.lower()
