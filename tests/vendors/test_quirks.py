@@ -149,6 +149,14 @@ def test_every_quirk_has_its_fixture_and_every_fixture_its_quirk() -> None:
     assert recorded == told and len(told) > 40
 
 
+@pytest.mark.parametrize("vendor", vendors())
+def test_every_rule_about_answers_is_met_by_a_recorded_one(vendor: str) -> None:
+    recorded = [e for p in FIXTURES if p.parent.name == vendor for e in json.loads(p.read_text("utf-8"))["exchanges"]]
+    said = [(e.get("status", 200), (e.get("text") or json.dumps(e.get("body"))).casefold()) for e in recorded]
+    for rule in load_profile(vendor).answers:
+        assert any(s == rule.status and rule.contains.casefold() in words for s, words in said), rule
+
+
 @pytest.mark.parametrize("path", FIXTURES, ids=[f"{p.parent.name}/{p.stem}" for p in FIXTURES])
 def test_fixtures_are_tiny_and_say_where_they_come_from(path: Path) -> None:
     assert path.stat().st_size <= 4096
