@@ -1,6 +1,6 @@
 """How long a context takes: p50 and p95 for charts of 100, 1,000 and 10,000 entries, against a bare JSON dump of the chart.
 
-The peer does nothing but write the same chart as JSON, which is the least anyone does who hands a record to a model.
+CPU time of one core. The peer does nothing but write the same chart as JSON, which is the least anyone does who hands a record to a model.
 Run: python -m benchmarks.context_build [--repeats N]
 """
 
@@ -23,13 +23,13 @@ BUDGETS = (1_000, 4_000, 8_000)
 
 
 def times(run: Callable[[], object], repeats: int) -> list[float]:
-    """Seconds of each of `repeats` runs, after one that does not count."""
+    """CPU seconds of each of `repeats` runs, after one that does not count; waiting for a busy machine is left out."""
     run()
     found = []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin = time.process_time()
         run()
-        found.append(time.perf_counter() - begin)
+        found.append(time.process_time() - begin)
     return sorted(found)
 
 

@@ -28,7 +28,7 @@ def wanted(patient: Chart, purpose: Purpose) -> set[str]:
     found |= {e.id for e in standing if isinstance(e, Problem) and e.activity == "active"}
     found |= {e.id for e in standing if isinstance(e, Medication) and e.activity != "historical"}
     found |= {i for c in patient.conflicts if c.kind != "different_values" for i in c.entry_ids}
-    names = {(a.section, code): a.name for a in load_analytes().analyte for code in a.loinc}
+    names: dict[tuple[str, str], str] = {(a.section, code): a.name for a in load_analytes().analyte for code in a.loinc}
     latest: dict[str, AnyEntry] = {}
     for entry in standing:
         if not isinstance(entry, Observation) or not entry.value_display or not entry.date:

@@ -74,6 +74,19 @@ _NOTE = (
 _NOTE_BASE64 = base64.b64encode(_NOTE.encode()).decode()
 
 
+def _code(system: str, code: str, display: str) -> Json:
+    return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
+
+
+_MARKS = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
+_CHECK_UP = _code(_SNOMED, "185349003", "Encounter for check up")
+_REVIEW = _code(_SNOMED, "428191000124101", "Documentation of current medications")
+_FLU = _code(_CVX, "140", "Influenza, seasonal, injectable, preservative free")
+_CT = _code(_LOINC, "24627-2", "Chest CT")
+_PROGRESS = _code(_LOINC, "11506-3", "Progress note")
+_CONCLUSION = "No acute cardiopulmonary process. Stable small nodule in the right upper lobe."
+
+
 def resources(entries: int, seed: int = 1) -> list[Json]:
     """A patient whose chart has about `entries` entries, one resource each."""
     rng = random.Random(f"{seed}:{entries}")
@@ -105,10 +118,6 @@ def chart_of(found: list[Json], as_of: str = AS_OF) -> Chart:
     normalized = normalize(raw)
     coverage = coverage_from_entries(normalized.entries, (SITE,))
     return assemble(TENANT, "p1", normalized.entries, coverage, as_of=as_of, ledger=normalized.ledger)
-
-
-def _code(system: str, code: str, display: str) -> Json:
-    return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
 
 
 def _base(kind: str, number: str) -> Json:
@@ -164,82 +173,52 @@ def _prescription(rng: random.Random, number: str, code: str, display: str, text
 
 
 def _visits(rng: random.Random) -> Iterator[list[Json]]:
-    """One visit after the other, newest first; distances grow so that a big chart is a long life, not a busy week."""
-    subject = {"subject": {"reference": "Patient/patient-p1"}}
+    """One visit after the other, newest first; a big chart is a long life, not a busy week."""
     number, day = 0, TODAY - timedelta(days=9)
     while True:
         number += 1
         at = f"{day.isoformat()}T09:{rng.randint(10, 59)}:00Z"
-        visit = [
-            _base("Encounter", f"v{number}")
-            | subject
-            | {
-                "status": "finished",
-                "class": {"code": "AMB"},
-                "type": [_code(_SNOMED, "185349003", "Encounter for check up")],
-                "period": {"start": at, "end": at},
-            }
-        ]
-        for code, display, unit, low, high in _VITALS:
-            visit.append(
-                _observation(f"v{number}-{code}", "vital-signs", code, display, at, rng.randint(low, high), unit)
-            )
+        own = f"v{number}"
+        visit = [_event("Encounter", own, status="finished", type=[_CHECK_UP], period={"start": at, "end": at})]
+        visit[0]["class"] = {"code": "AMB"}
+        visit += _vital_signs(rng, own, at)
         if number % 2:
-            for code, display, unit, low, high, normal_low, normal_high in _LABS:
-                value = round(rng.uniform(low, high), 1)
-                made = _observation(f"v{number}-{code}", "laboratory", code, display, at, value, unit)
-                mark = "H" if value > normal_high else "L" if value < normal_low else "N"
-                made["interpretation"] = [
-                    _code("http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation", mark, mark)
-                ]
-                made["referenceRange"] = [{"low": {"value": normal_low}, "high": {"value": normal_high}}]
-                visit.append(made)
+            visit += _panel(rng, own, at)
+        if number % 3 == 0:
+            visit.append(_event("Procedure", own, status="completed", code=_REVIEW, performedDateTime=at))
         if number % 4 == 0:
-            code, display, text = rng.choice(_DRUGS)
-            visit.append(_prescription(rng, f"v{number}", code, display, text, "completed", day))
-        if number % 6 == 0:
-            visit.append(
-                _base("Immunization", f"v{number}")
-                | {
-                    "patient": subject["subject"],
-                    "status": "completed",
-                    "vaccineCode": _code(_CVX, "140", "Influenza, seasonal, injectable, preservative free"),
-                    "occurrenceDateTime": day.isoformat(),
-                }
-            )
+            visit.append(_prescription(rng, own, *rng.choice(_DRUGS), "completed", day))
         if number % 5 == 0:
             visit.append(
-                _base("DiagnosticReport", f"v{number}")
-                | subject
-                | {
-                    "status": "final",
-                    "code": _code(_LOINC, "24627-2", "Chest CT"),
-                    "effectiveDateTime": at,
-                    "conclusion": "No acute cardiopulmonary process. Stable small nodule in the right upper lobe.",
-                }
+                _event("DiagnosticReport", own, status="final", code=_CT, effectiveDateTime=at, conclusion=_CONCLUSION)
             )
-        if number % 3 == 0:
-            visit.append(
-                _base("Procedure", f"v{number}")
-                | subject
-                | {
-                    "status": "completed",
-                    "code": _code(_SNOMED, "428191000124101", "Documentation of current medications"),
-                    "performedDateTime": at,
-                }
-            )
-        visit.append(
-            _base("DocumentReference", f"v{number}")
-            | subject
-            | {
-                "status": "current",
-                "type": _code(_LOINC, "11506-3", "Progress note"),
-                "date": at,
-                "content": [{"attachment": {"contentType": "text/plain", "data": _NOTE_BASE64}}],
-            }
-        )
+        if number % 6 == 0:
+            shot = _event("Immunization", own, status="completed", vaccineCode=_FLU, occurrenceDateTime=day.isoformat())
+            shot["patient"] = shot.pop("subject")
+            visit.append(shot)
+        content = [{"attachment": {"contentType": "text/plain", "data": _NOTE_BASE64}}]
+        visit.append(_event("DocumentReference", own, status="current", type=_PROGRESS, date=at, content=content))
         yield visit
         day -= timedelta(days=rng.randint(12, 40))
+
+
+def _event(kind: str, number: str, **fields: Any) -> Json:
+    return _base(kind, number) | {"subject": {"reference": "Patient/patient-p1"}} | fields
+
+
+def _vital_signs(rng: random.Random, own: str, at: str) -> Iterator[Json]:
+    for code, display, unit, low, high in _VITALS:
+        yield _observation(f"{own}-{code}", "vital-signs", code, display, at, rng.randint(low, high), unit)
+
+
+def _panel(rng: random.Random, own: str, at: str) -> Iterator[Json]:
+    for code, display, unit, low, high, normal_low, normal_high in _LABS:
+        value = round(rng.uniform(low, high), 1)
+        made = _observation(f"{own}-{code}", "laboratory", code, display, at, value, unit)
+        mark = "H" if value > normal_high else "L" if value < normal_low else "N"
+        made["interpretation"] = [_code(_MARKS, mark, mark)]
+        made["referenceRange"] = [{"low": {"value": normal_low}, "high": {"value": normal_high}}]
+        yield made
 
 
 def _observation(number: str, category: str, code: str, display: str, at: str, value: float, unit: str) -> Json:
