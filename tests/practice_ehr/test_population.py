@@ -446,7 +446,7 @@ def test_the_population_holds_every_kind_of_thing():
         "Procedure", "DiagnosticReport", "DocumentReference", "Binary", "CarePlan", "Goal", "Provenance", "Practitioner",
         "Organization", "Location",
     }  # fmt: skip
-    assert classes >= {"AMB", "VR", "IMP"} and forms == {"text/plain", "text/html"}
+    assert classes >= {"AMB", "VR", "IMP", "EMER"} and forms == {"text/plain", "text/html"}
     assert categories == {"vital-signs", "laboratory", "social-history", "survey"}
     reports = [r for _, r in everything() if r["resourceType"] == "DiagnosticReport"]
     assert any("result" in r for r in reports) and any("result" not in r and "presentedForm" in r for r in reports)

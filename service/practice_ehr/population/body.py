@@ -13,16 +13,16 @@ from datetime import date, timedelta
 
 # Change of the target by each drug while it is taken.
 SYSTOLIC = {
-    "lisinopril_10": -9, "lisinopril_20": -13, "lisinopril_40": -16, "losartan_50": -10, "losartan_100": -14,
-    "amlodipine_5": -8, "amlodipine_10": -12, "hydrochlorothiazide_25": -8, "carvedilol_3": -2, "carvedilol_6": -4,
-    "carvedilol_12": -6, "metoprolol_25": -3, "metoprolol_50": -5, "spironolactone_25": -5, "empagliflozin_10": -3,
+    "lisinopril_10": -9, "lisinopril_20": -13, "losartan_50": -10, "losartan_100": -14,
+    "amlodipine_5": -8, "amlodipine_10": -12, "hydrochlorothiazide_25": -8, "carvedilol_6": -4,
+    "metoprolol_25": -3, "metoprolol_50": -5, "spironolactone_25": -5, "empagliflozin_10": -3,
     "furosemide_20": -2, "furosemide_40": -3,
 }  # fmt: skip
 A1C = {"metformin_500": -0.7, "metformin_1000": -1.2, "empagliflozin_10": -0.7, "semaglutide": -1.3, "glargine": -1.4}
 LDL = {"atorvastatin_20": 0.6, "atorvastatin_40": 0.52, "atorvastatin_80": 0.46}
 LEVOTHYROXINE = {"levothyroxine_50": 50, "levothyroxine_75": 75, "levothyroxine_100": 100}
-BETA_BLOCKERS = ("carvedilol_3", "carvedilol_6", "carvedilol_12", "metoprolol_25", "metoprolol_50")
-RENIN = ("lisinopril_10", "lisinopril_20", "lisinopril_40", "losartan_50", "losartan_100")
+BETA_BLOCKERS = ("carvedilol_6", "metoprolol_25", "metoprolol_50")
+RENIN = ("lisinopril_10", "lisinopril_20", "losartan_50", "losartan_100")
 DAYS_PER_MONTH = 30.4375
 
 
@@ -150,7 +150,7 @@ class Body:
     def _mood_target(self) -> float:
         if not self.has("depression"):
             return 2.0
-        relief = 12 if "sertraline_100" in self.drugs else 8 if self.drugs & {"sertraline_50", "escitalopram_10"} else 0
+        relief = 12 if "sertraline_100" in self.drugs else 8 if "sertraline_50" in self.drugs else 0
         # An episode wanes by itself as well, over some two years.
         return max(2.0, 16 - relief - 5 * self.years_with("depression"))
 

@@ -76,7 +76,11 @@ def fixed(today: date) -> list[tuple[str, str, Story]]:
             "Adolescent with asthma, an allergy to peanuts and all vaccines.",
             lambda r, t: growing_child(boy, r, t, SPECIALISTS, asthma=True),
         ),
-        ("p10", "Smoker with COPD and hypertension.", _chronic(smoker, SPECIALISTS, {"copd": 6, "hypertension": 14})),
+        (
+            "p10",
+            "Smoker with COPD; a night in the emergency department of another hospital.",
+            lambda r, t: story_adults.smoker(smoker, r, t),
+        ),
         (
             "p11",
             "Prediabetes that became diabetes.",

@@ -56,6 +56,8 @@ def step_up(care: Care, visit: Visit, ladder: tuple[tuple[str, str], ...], reaso
         higher = found.ingredient in taken and (not replaces or replaces not in care.courses)
         if higher or {key, found.ingredient} & care.avoid or (care.body.gfr < 30 and found.ingredient == "metformin"):
             continue
+        if replaces and care.courses[replaces].record is not visit.record:
+            return ""  # whoever prescribes a drug raises its dose
         if replaces:
             care.stop(replaces, visit.moment, "Dose increased")
         care.start(key, visit, reason)
@@ -82,7 +84,7 @@ def blood_pressure(care: Care, visit: Visit) -> None:
     value = visit.vitals.get("systolic")
     if value is None or not care.body.has("hypertension") or visit.kind in ("emergency", "inpatient"):
         return
-    ladder = PRESSURE[2:] if care.takes("losartan") else PRESSURE
+    ladder = (("losartan_100", "losartan_50"), *PRESSURE[2:]) if care.takes("losartan") else PRESSURE
     step = step_up(care, visit, ladder, "hypertension") if value > 138 else ""
     reading = f"{value:.0f}/{visit.vitals['diastolic']:.0f}"
     visit.plan.append(
@@ -113,7 +115,7 @@ def mood(care: Care, visit: Visit) -> None:
     """PHQ-9 of 10 and more: one step. Under 5 for a year on treatment: it ends and the problem is resolved."""
     if visit.phq9 is None or not care.body.has("depression"):
         return
-    current = next((k for k in care.courses if k.startswith(("sertraline", "escitalopram"))), "")
+    current = next((k for k in care.courses if k.startswith("sertraline")), "")
     if visit.phq9 >= 10:
         step = step_up(care, visit, MOOD, "depression")
         visit.plan.append(

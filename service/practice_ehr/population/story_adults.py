@@ -56,7 +56,12 @@ def diabetes_and_kidney(persona: Persona, rng: random.Random, today: date) -> Ca
         visit.plan.append("Cough from lisinopril: change to losartan 50 mg daily. Repeat potassium in two weeks.")
         care.write(visit, document="consult")
 
-    follow(care, FAMILY, 8, onsets, {7.9: nothing_known, 2.2: specialist})
+    def again(care: Care) -> None:
+        visit = care.visit(SPECIALISTS, care.ago(1.2), "follow_up", "hypertension", ("cmp", "uacr"))
+        if visit is not None:
+            care.write(visit)
+
+    follow(care, FAMILY, 8, onsets, {7.9: nothing_known, 2.2: specialist, 1.2: again})
     return care
 
 
@@ -134,11 +139,12 @@ def failing_heart(persona: Persona, rng: random.Random, today: date) -> Care:
         care.avoid.discard("apixaban")
         care.stop("warfarin_5", visit.moment, "", told=False, renewed=True)
         care.start("apixaban_5", visit, "atrial_fibrillation")
+        care.start("spironolactone_25", visit, "heart_failure")
         clinical.procedure(
             visit.record, "echocardiography", visit.moment, reason="heart_failure", visit=visit.encounter
         )
         documents.narrative_report(visit.record, "echo", narratives.echo("Dyspnea, edema.", 36), visit.moment, doctor=0)
-        visit.plan.append("LVEF 36%: guideline therapy. Change warfarin to apixaban 5 mg twice daily.")
+        visit.plan.append("LVEF 36%: start spironolactone. Change warfarin to apixaban 5 mg twice daily.")
         care.write(visit, document="consult")
 
     def nothing_known(care: Care) -> None:
@@ -226,6 +232,35 @@ def anemia_and_mood(persona: Persona, rng: random.Random, today: date) -> Care:
         {"hypothyroidism": 5.1, "iron_deficiency_anemia": 3.6, "depression": 3.1},
         {5.9: nothing_known},
     )
+    return care
+
+
+def smoker(persona: Persona, rng: random.Random, today: date) -> Care:
+    """COPD with the specialists; one night in the emergency department of the community hospital, which suspects a
+    pneumonia that no list knows of afterwards."""
+    care = begin(persona, rng, today, 7)
+    care.pack_years = 52
+
+    def emergency(care: Care) -> None:
+        visit = care.visit(COMMUNITY, care.ago(2.1), "emergency", "copd_exacerbation", ("bmp", "cbc", "troponin"), hour=2,
+                           decide=False, bmi=False, history=["Short of breath since the evening; cough with yellow sputum."])  # fmt: skip
+        if visit is None:
+            return
+        clinical.condition(
+            visit.record, "copd_exacerbation", visit.moment, onset=visit.moment.date(), visit=visit.encounter
+        )
+        film = narratives.chest_xray("Dyspnea, cough.", consolidation="right lower lobe")
+        documents.narrative_report(
+            visit.record, "chest_xray", film, visit.moment + timedelta(hours=1), visit=visit.encounter
+        )
+        care.start(
+            "prednisone_20", visit, "copd_exacerbation", days=5, sig="Take 2 tablets by mouth once daily for 5 days"
+        )
+        care.start("azithromycin_250", visit, "copd_exacerbation", days=5)
+        visit.plan.append("COPD exacerbation, possible right lower lobe pneumonia: prednisone and azithromycin, home.")
+        care.write(visit, document="emergency")
+
+    follow(care, SPECIALISTS, 6, {"copd": 7, "hypertension": 14}, {2.1: emergency})
     return care
 
 

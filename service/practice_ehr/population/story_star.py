@@ -37,6 +37,8 @@ def star(rng: random.Random, today: date) -> Care:
         "hypertension": care.ago(11),
         "diabetes": care.ago(10.9),
         "chronic_kidney_disease": care.ago(10),
+        "hypothyroidism": care.ago(8.4),
+        "depression": care.ago(6.8),
     }
     _family_doctor(care)
     _heart(care)
@@ -76,22 +78,20 @@ def _family_doctor(care: Care) -> None:
 def _checkup(care: Care, years: float, *, yearly: bool) -> None:
     history: list[str] = []
     if years == 8.0:
-        care.body.onsets["hypothyroidism"] = care.ago(8.3)
         history.append("Reports fatigue, constipation and cold intolerance.")
     if years == 6.5:
-        care.body.onsets["depression"] = care.ago(6.7)
         history.append("Low mood since the death of her husband; sleeps badly.")
-    panels = FULL if yearly else HALF + (("tsh",) if care.body.has("hypothyroidism") else ())
-    mood = care.body.has("depression")
+    panels = FULL if yearly else HALF + (("tsh",) if years <= 8.0 else ())
+    mood = years <= 6.5 and "depression" in care.body.onsets
     visit = care.visit(PCP, care.ago(years), "wellness" if yearly else "follow_up", "diabetes", panels, history=history,
                        screen_mood=mood, bmi=yearly)  # fmt: skip
     if visit is None:
         return
     day = visit.moment.date()
     if years == 8.0:
-        care.problem(PCP, "hypothyroidism", day)
+        care.problem(PCP, "hypothyroidism", day, onset=care.ago(8.4))
     if years == 6.5:
-        care.problem(PCP, "depression", day)
+        care.problem(PCP, "depression", day, onset=care.ago(6.8))
     if yearly:
         clinical.procedure(visit.record, "foot_exam", visit.moment, reason="diabetes", visit=visit.encounter)
         _prevention(care, visit, years)
@@ -139,7 +139,7 @@ def _heart(care: Care) -> None:
     day = consult.moment.date()
     care.problem(CARDIOLOGY, "atrial_fibrillation", day, onset=care.ago(3.4))
     care.problem(CARDIOLOGY, "hypertension", day, onset=care.ago(11))
-    care.problem(CARDIOLOGY, "depression", day, onset=care.ago(6.7), known=False)
+    care.problem(CARDIOLOGY, "depression", day, onset=care.ago(6.8), known=False)
     clinical.allergy(
         consult.record, "sulfonamide", consult.moment, reactions=["rash"], severity="mild", criticality="low"
     )
