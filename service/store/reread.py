@@ -89,9 +89,9 @@ def _fingerprint(keys: Sequence[tuple[str, ...]], rules: NormalizationRules | No
 
 
 def _contents(db: Connection, place: dict[str, Any], keys: Sequence[tuple[str, ...]]) -> list[RawResource]:
-    columns = dict(zip(("kinds", "ids", "hashes", "sections"), map(list, zip(*keys, strict=True)), strict=True))
-    rows = db.execute(text(_CONTENTS), place | columns).all() if keys else []
-    return [as_raw(row, row.section) for row in rows]
+    kinds, ids, hashes, sections = ([key[i] for key in keys] for i in range(4))
+    wanted = {"kinds": kinds, "ids": ids, "hashes": hashes, "sections": sections}
+    return [as_raw(row, row.section) for row in db.execute(text(_CONTENTS), place | wanted).all()]
 
 
 def as_raw(row: Any, section: Any = None) -> RawResource:
