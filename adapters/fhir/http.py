@@ -61,7 +61,9 @@ class Answer:
         """The body as JSON; BadAnswer when it is none."""
         try:
             return orjson.loads(self.text)
-        except orjson.JSONDecodeError:
+        except orjson.JSONDecodeError as error:
+            if "depth limit" in str(error):
+                raise BadAnswer("nested too deep", code="too_deep", status=self.status, body=self.body) from None
             raise self.unusable() from None
 
     def unusable(self) -> BadAnswer:

@@ -249,7 +249,7 @@ def _age(raw: RawResource) -> tuple[str, str, bytes]:
 def reject_body(error: BadAnswer, site: str, source: str) -> Rejected:
     """A whole answer that could not be used, for quarantine."""
     reason: RejectReason = "not_json"
-    if error.code in ("too_large", "operation_outcome", "wrong_resource_type", "wrong_patient"):
+    if error.code in ("too_large", "too_deep", "operation_outcome", "wrong_resource_type", "wrong_patient"):
         reason = error.code  # type: ignore[assignment]  # each is a RejectReason
     return Rejected(site=site, reason=reason, detail=error.code, source=source, content=error.body[:KEPT_BYTES])
 

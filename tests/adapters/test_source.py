@@ -151,11 +151,14 @@ async def test_the_sections_own_deadline_keeps_what_came():
         (Reply(410), "failed"),
         (FORBIDDEN, "not_authorized"),
         (LOGIN, "failed"),
+        (Reply(200, b'{"resourceType":"Patient","x":' + b"[" * 10_000 + b"]" * 10_000 + b"}"), "failed"),
     ],
 )
 async def test_the_patient_itself(answer, state):
     fetched = await fetch({"/Patient/p1": answer}, "demographics")
     assert fetched.coverage.state == state
+    if isinstance(answer, Reply) and b"[[[" in answer.content():
+        assert "too_deep" in fetched.coverage.reason and [r.reason for r in fetched.rejected] == ["too_deep"]
     if answer in (NOWHERE,):
         assert "patient_not_found" in fetched.coverage.reason
 
