@@ -52,7 +52,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing:
-    """A section of the page. `absent` is said when there is nothing current to show."""
+    """A section of the page. `absent` is said when there is nothing current to show; `count` counts no "none"."""
 
     id: str
     title: str
@@ -60,6 +60,7 @@ class Listing:
     past: tuple[Item, ...]
     past_title: str
     absent: str
+    count: int
 
 
 def href(patient_id: str, entry_ids: Iterable[str]) -> str:
@@ -80,13 +81,15 @@ def listings(chart: Chart, keys: Keys) -> list[Listing]:
             past=lines([e for e in entries if e.id not in chosen], keys, chart.patient_id),
             past_title=past_title,
             absent="" if current else absence(id_, chart.coverage),
+            count=sum(not getattr(e, "none_asserted", False) for e in current),
         )
 
     def kept(kind: type[Any]) -> list[Any]:
         return [e for e in chart.of(kind) if not e.superseded]
 
     allergies, problems, medications = kept(Allergy), kept(Problem), kept(Medication)
-    allergies.sort(key=lambda a: a.criticality != "high")
+    for entries in (allergies, problems, medications):  # what is sure before what is not, "none" last
+        entries.sort(key=lambda e: (e.none_asserted, e.activity != "active", getattr(e, "criticality", "") != "high"))
     lists = [
         listing("allergies", allergies, [a for a in allergies if a.activity != "historical"], "resolved or refuted"),
         listing("problems", problems, [p for p in problems if p.activity != "historical"], "past problems"),

@@ -88,7 +88,7 @@ def test_whatever_is_sent_it_is_answered(app: FastAPI, shared: World, route: str
             return await client.request(method, path, params=query, headers=headers, json=body)
 
     @given(parts, asked, bodies | ANY_JSON, st.none() | st.binary(max_size=40))
-    @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
     def check(values: dict[str, str], query: dict[str, str], body: Any, raw: bytes | None) -> None:
         path = template.format(**{n: quote(v.encode("utf-8", "replace"), safe="") for n, v in values.items()})
         query = {n: v.encode("utf-8", "replace").decode() for n, v in query.items()}

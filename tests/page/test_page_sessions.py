@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from http.cookies import SimpleCookie
 
 import api_kit
@@ -14,18 +14,17 @@ from api_kit import World
 from service.api.app import create_app
 from service.api.auth import COOKIE
 from service.api.session import FailedLogins, Sessions
-from service.settings import Settings
-from service.store import Store
+
+
+@pytest.fixture(scope="module")
+def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with api_kit.own_store(postgres_url, tmp_path_factory.mktemp("home")) as store:
+        yield api_kit.populate(store)
 
 
 @pytest.fixture
-def world(store: Store) -> World:
-    return api_kit.populate(store)
-
-
-@pytest.fixture
-async def browser(settings: Settings, world: World) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(settings, world.store)
+async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(world.store.settings, world.store)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
         yield client
 
@@ -49,10 +48,10 @@ async def test_a_key_gives_a_session_and_signing_out_ends_it_everywhere(
     )
     page = await browser.get(f"/patients/{world.patient}")
     assert page.status_code == 200 and "Oduya" in page.text
-    copied = dict(browser.cookies)
+    copied = {"cookie": f"{COOKIE}={browser.cookies[COOKIE]}"}
     out = await browser.post("/logout", headers={"sec-fetch-site": "same-origin"})
     assert out.status_code == 303 and COOKIE not in browser.cookies
-    stolen = await browser.get(f"/patients/{world.patient}", cookies=copied)
+    stolen = await browser.get(f"/patients/{world.patient}", headers=copied)
     assert stolen.status_code == 401 and "Oduya" not in stolen.text
 
 
