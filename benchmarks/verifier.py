@@ -10,6 +10,7 @@ construction; an alteration changes one thing to something the cited facts do no
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import re
@@ -29,7 +30,16 @@ AS_OF = "2026-11-01T12:00:00Z"
 BUDGETS = (2000, 8000)
 OTHER_DRUGS = ("warfarin", "digoxin", "lithium", "methotrexate", "clozapine")
 OTHER_CONDITIONS = ("Sarcoidosis", "Hodgkin lymphoma", "Schizophrenia", "Cirrhosis of liver", "Malignant melanoma")
-OTHER_UNITS = {"mg/dL": "mmol/L", "mg": "g", "MG": "mcg", "%": "mg/dL", "mmHg": "kPa", "kg": "lb", "g/dL": "g/L", "cm": "in"}
+OTHER_UNITS = {
+    "mg/dL": "mmol/L",
+    "mg": "g",
+    "MG": "mcg",
+    "%": "mg/dL",
+    "mmHg": "kPa",
+    "kg": "lb",
+    "g/dL": "g/L",
+    "cm": "in",
+}
 FREQUENCIES = ("once daily", "twice daily", "three times daily", "every day", "at bedtime", "weekly")
 NUMBER = re.compile(r"(?<![\w.\-/])\d+(?:\.\d+)?(?![\w\-/]|\.\d)")
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -45,8 +55,14 @@ def chart_of(patient: SyntheticPatient) -> Chart:
     """The patient as all hospitals together know them."""
     resources = []
     for hospital in patient.hospitals:
-        bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in patient.resources(hospital)]}
-        resources += parse_file(json.dumps(bundle).encode(), "x.json", tenant="bench", site=hospital, retrieved=AS_OF)[0]
+        bundle = {
+            "resourceType": "Bundle",
+            "type": "collection",
+            "entry": [{"resource": r} for r in patient.resources(hospital)],
+        }
+        resources += parse_file(json.dumps(bundle).encode(), "x.json", tenant="bench", site=hospital, retrieved=AS_OF)[
+            0
+        ]
     entries = normalize(resources).entries
     return assemble("bench", patient.key, entries, coverage_from_entries(entries, patient.hospitals), as_of=AS_OF)
 
@@ -94,12 +110,19 @@ def paraphrases(doc: ContextDocument) -> Iterator[True_]:
 
 def pairs(doc: ContextDocument) -> Iterator[True_]:
     """True statements about two facts at once; `@` stands between the parts an alteration exchanges."""
-    results = [f for f in doc.facts if f.section in ("labs", "vitals") and len(f.date) >= 10 and re.fullmatch(r"\d+(\.\d+)?", f.value)]
-    for left, right in zip(results, results[1:], strict=False):
+    results = [
+        f
+        for f in doc.facts
+        if f.section in ("labs", "vitals") and len(f.date) >= 10 and re.fullmatch(r"\d+(\.\d+)?", f.value)
+    ]
+    for left, right in itertools.pairwise(results):
         if left.display != right.display and left.date[:10] == right.date[:10] and left.value != right.value:
             text = f"On {left.date[:10]}, {left.display} was @{left.value}@ {left.unit} and {right.display} was @{right.value}@ {right.unit}."
             yield say("two results", text, left.key, right.key)
-    for section, words in (("problems", "@{}@ is active, but @{}@ is over."), ("medications", "Takes @{}@; @{}@ was stopped.")):
+    for section, words in (
+        ("problems", "@{}@ is active, but @{}@ is over."),
+        ("medications", "Takes @{}@; @{}@ was stopped."),
+    ):
         held = [f for f in doc.facts if f.section == section and f.status == "current" and not f.negated]
         over = [f for f in doc.facts if f.section == section and f.status == "historical" and not f.negated]
         for left, right in zip(held, over, strict=False):
@@ -116,11 +139,15 @@ def _of_fact(f: Fact) -> Iterator[True_]:
         if age and ("male" in f.text):
             yield say("age and sex", f"The patient is a {age[1]}-year-old {sex}.", f.key, kind="identity")
     elif f.section == "problems" and not f.negated and f.status != "none_asserted":
-        yield from _states(f, f"{f.display} is active.", f"{f.display} is over.", f"{f.display}, status uncertain.", "problem")
+        yield from _states(
+            f, f"{f.display} is active.", f"{f.display} is over.", f"{f.display}, status uncertain.", "problem"
+        )
         if f.status == "current" and dated and "since" in f.text:
             yield say("problem dated", f"The patient has {f.display}, since {long_date(when)}.", f.key)
     elif f.section == "medications" and not f.negated and f.status != "none_asserted":
-        yield from _states(f, f"Takes {f.display}.", f"{f.display} was stopped.", f"{f.display} may not be current.", "medication")
+        yield from _states(
+            f, f"Takes {f.display}.", f"{f.display} was stopped.", f"{f.display} may not be current.", "medication"
+        )
         for frequency in FREQUENCIES:
             if f.status == "current" and frequency in f.text.lower():
                 yield say("medication frequency", f"Prescribed {f.display}, {frequency}.", f.key)
@@ -148,14 +175,20 @@ def _states(f: Fact, current: str, past: str, uncertain: str, name: str) -> Iter
 
 
 def a_number(s: Statement, f: Fact, rng: random.Random) -> str | None:
-    spans = [m for m in NUMBER.finditer(DATE.sub(lambda m: "x" * 10, s.text)) if not 1900 <= float(m[0]) < 2100 or "." in m[0]]
+    spans = [
+        m
+        for m in NUMBER.finditer(DATE.sub(lambda m: "x" * 10, s.text))
+        if not 1900 <= float(m[0]) < 2100 or "." in m[0]
+    ]
     if not spans:
         return None
     m = rng.choice(spans)
     if f.section in ("labs", "vitals") and m[0] not in (f.value, *f.value.split("/")):
         return None
     digits = m[0]
-    other = rng.choice([f"{float(digits) * 10:g}", f"{float(digits) + 1:g}", f"{float(digits) + 0.1:.1f}", f"9{digits}"])
+    other = rng.choice(
+        [f"{float(digits) * 10:g}", f"{float(digits) + 1:g}", f"{float(digits) + 0.1:.1f}", f"9{digits}"]
+    )
     return s.text[: m.start()] + other + s.text[m.end() :] if float(other) not in f.numbers else None
 
 
@@ -169,8 +202,18 @@ def a_unit(s: Statement, f: Fact, rng: random.Random) -> str | None:
 
 def a_date(s: Statement, f: Fact, rng: random.Random) -> str | None:
     if m := DATE.search(s.text):
-        other = rng.choice([f"{int(m[0][:4]) - 1}{m[0][4:]}", f"{m[0][:8]}{(int(m[0][8:]) % 28) + 1:02}", f"{m[0][:5]}{(int(m[0][5:7]) % 12) + 1:02}-15"])
-        return s.text.replace(m[0], other) if other not in f.text and not f.date.startswith(other) and not f.end_date.startswith(other) else None
+        other = rng.choice(
+            [
+                f"{int(m[0][:4]) - 1}{m[0][4:]}",
+                f"{m[0][:8]}{(int(m[0][8:]) % 28) + 1:02}",
+                f"{m[0][:5]}{(int(m[0][5:7]) % 12) + 1:02}-15",
+            ]
+        )
+        return (
+            s.text.replace(m[0], other)
+            if other not in f.text and not f.date.startswith(other) and not f.end_date.startswith(other)
+            else None
+        )
     if m := re.search(r"(\w+ \d{1,2}, )(\d{4})", s.text):
         return s.text.replace(m[0], f"{m[1]}{int(m[2]) - 1}")
     return None
@@ -185,19 +228,39 @@ def a_drug(s: Statement, f: Fact, rng: random.Random) -> str | None:
 
 
 def a_condition(s: Statement, f: Fact, rng: random.Random) -> str | None:
-    return s.text.replace(f.display, rng.choice(OTHER_CONDITIONS), 1) if f.section == "problems" and f.display in s.text else None
+    return (
+        s.text.replace(f.display, rng.choice(OTHER_CONDITIONS), 1)
+        if f.section == "problems" and f.display in s.text
+        else None
+    )
 
 
 def a_negation(s: Statement, f: Fact, rng: random.Random) -> str | None:
     if f.negated:
-        return re.sub(r"(?i)\bno known |\bnot |\bno ", "", s.text, count=1) if re.search(r"(?i)\b(no known|not|no) ", s.text) else None
+        return (
+            re.sub(r"(?i)\bno known |\bnot |\bno ", "", s.text, count=1)
+            if re.search(r"(?i)\b(no known|not|no) ", s.text)
+            else None
+        )
     if f.section == "demographics":
         return None
-    return rng.choice([f"No {s.text}", f"Denies {s.text}", re.sub(r" (is|was) ", r" \1 not ", s.text, count=1)]).replace("No The", "No").strip() if " is " in s.text or " was " in s.text else f"No evidence of {s.text}"
+    return (
+        rng.choice([f"No {s.text}", f"Denies {s.text}", re.sub(r" (is|was) ", r" \1 not ", s.text, count=1)])
+        .replace("No The", "No")
+        .strip()
+        if " is " in s.text or " was " in s.text
+        else f"No evidence of {s.text}"
+    )
 
 
 def a_side(s: Statement, f: Fact, rng: random.Random) -> str | None:
-    for side, other in (("left", "right"), ("right", "left"), ("Left", "Right"), ("Right", "Left"), ("bilateral", "left")):
+    for side, other in (
+        ("left", "right"),
+        ("right", "left"),
+        ("Left", "Right"),
+        ("Right", "Left"),
+        ("bilateral", "left"),
+    ):
         if re.search(rf"\b{side}\b", s.text):
             return re.sub(rf"\b{side}\b", other, s.text)
     return None
@@ -221,7 +284,11 @@ def a_trend(s: Statement, f: Fact, rng: random.Random) -> str | None:
 
 def a_swap(s: Statement, f: Fact, rng: random.Random) -> str | None:
     m = re.search(r"from (\S+) (.*?) to (\S+) ", s.text)
-    return s.text.replace(f"from {m[1]} ", "from @ ").replace(f"to {m[3]} ", f"to {m[1]} ").replace("@", m[3]) if m else None
+    return (
+        s.text.replace(f"from {m[1]} ", "from @ ").replace(f"to {m[3]} ", f"to {m[1]} ").replace("@", m[3])
+        if m
+        else None
+    )
 
 
 def a_frequency(s: Statement, f: Fact, rng: random.Random) -> str | None:
@@ -240,7 +307,9 @@ def a_comparator(s: Statement, f: Fact, rng: random.Random) -> str | None:
 def a_severity(s: Statement, f: Fact, rng: random.Random) -> str | None:
     if f.section not in ("problems", "labs", "allergies") or "severe" in f.text.lower():
         return None
-    return s.text.rstrip(".") + rng.choice([", severe.", " due to smoking.", ", well controlled.", " and needs urgent treatment."])
+    return s.text.rstrip(".") + rng.choice(
+        [", severe.", " due to smoking.", ", well controlled.", " and needs urgent treatment."]
+    )
 
 
 def a_sex(s: Statement, f: Fact, rng: random.Random) -> str | None:
@@ -264,7 +333,11 @@ def citation(s: Statement, doc: ContextDocument, rng: random.Random) -> Statemen
     facts = {f.key: f for f in doc.facts}
     own = facts[s.cites[0]]
     others = [f for f in doc.facts if f.section == own.section and f.display != own.display and f.text not in own.text]
-    return s.model_copy(update={"cites": (rng.choice(others).key,)}) if others and len(s.cites) == 1 and own.section != "demographics" else None
+    return (
+        s.model_copy(update={"cites": (rng.choice(others).key,)})
+        if others and len(s.cites) == 1 and own.section != "demographics"
+        else None
+    )
 
 
 def main() -> None:
@@ -283,7 +356,11 @@ def main() -> None:
     seconds, statements = 0.0, 0
     for doc in documents(asked.seed, asked.patients):
         facts = {f.key: f for f in doc.facts}
-        rendered = [True_(text=s.text, cites=s.cites, kind=s.kind, template="renderer") for s in summarize(doc).statements if len(s.text) <= 2000]
+        rendered = [
+            True_(text=s.text, cites=s.cites, kind=s.kind, template="renderer")
+            for s in summarize(doc).statements
+            if len(s.text) <= 2000
+        ]
         both = list(pairs(doc))
         exchanged = [s.model_copy(update={"text": re.sub(r"@(.+?)@(.*)@(.+?)@", r"\3\2\1", s.text)}) for s in both]
         both = [s.model_copy(update={"text": s.text.replace("@", "")}) for s in both]
@@ -307,7 +384,9 @@ def main() -> None:
                     changed.append((name, Statement(text=text[:2000], cites=s.cites, kind=s.kind)))
             if other := citation(s, doc, rng):
                 changed.append(("citation", other))
-        missed = {id(s) for s in (c for _, c in changed)} - {id(w.statement) for w in verify_all([c for _, c in changed], doc)}
+        missed = {id(s) for s in (c for _, c in changed)} - {
+            id(w.statement) for w in verify_all([c for _, c in changed], doc)
+        }
         for name, s in changed:
             altered[name] += 1
             caught[name] += id(s) not in missed

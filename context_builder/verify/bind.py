@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from context_builder.verify.scan import Token
-from context_builder.verify.views import View, token_key
+from context_builder.verify.views import STATEFUL, View, token_key
 from context_builder.verify.words import lexicon, stem
 
 _VERBS = frozenset(["is", "are", "was", "were", "has", "have", "takes", "take", "had"])
@@ -125,12 +125,25 @@ def _named(piece: Piece, clause: Clause, cited: Sequence[View]) -> tuple[list[Vi
     told = clause.words
     whole = [v for v in best if v.head <= told and v.head]
     best = [v for v in best if v in whole or not any((v.name & words) <= (w.name & words) for w in whole)]
+    best = _by_strength(piece, best)
     if quoted or best:
         return quoted + best + _described(piece, cited, [*quoted, *best]), True
     kinds = {s for t in piece.tokens for w in t.text.split() for s in lexicon().kinds.get(w, ())}
     of_kind = [v for v in cited if v.section in kinds]
     plainly = [v for v in of_kind if v.name <= lexicon().plain or v.nothing]
     return (plainly or of_kind), bool(of_kind)
+
+
+def _by_strength(piece: Piece, best: list[View]) -> list[View]:
+    """Of drugs or problems with the same name, those that have the piece's amounts: `metformin 500 mg` is not the 1000 mg one."""
+    amounts = [t for t in piece.of("number") if t.unit]
+    if not amounts:
+        return best
+    fitting = [
+        v for v in best if all(any(a.says(t.value, t.text) and a.unit == t.unit for a in v.amounts) for t in amounts)
+    ]
+    names = {v.name for v in fitting}
+    return [v for v in best if v in fitting or v.section not in STATEFUL or v.name not in names]
 
 
 def _described(piece: Piece, cited: Sequence[View], named: Sequence[View]) -> list[View]:

@@ -151,6 +151,16 @@ def test_none_asserted_is_a_negative_of_exactly_its_width() -> None:
     assert "qualifier_dropped" in codes("No known allergies.", "A1", doc=only_drugs)
 
 
+def test_two_strengths_of_one_drug_are_told_apart() -> None:
+    doc = document(
+        fact("M1", "medications", "Metformin 1000 MG Oral Tablet", "since 2020-01-01", date="2020-01-01", status="current"),
+        fact("M2", "medications", "Metformin 500 MG Oral Tablet", "stopped; until 2020-01-01", end_date="2020-01-01", status="historical"),
+    )  # fmt: skip
+    assert codes("Takes metformin 1000 mg; metformin 500 mg was stopped.", "M1", "M2", doc=doc) == set()
+    assert codes("Takes metformin 500 mg; metformin 1000 mg was stopped.", "M1", "M2", doc=doc) == {"status_mismatch"}
+    assert codes("Takes metformin.", "M1", "M2", doc=doc) == {"status_mismatch"}
+
+
 def test_a_conflict_may_be_told_with_both_its_sides() -> None:
     assert codes("Current in one source, over in another: lisinopril.", "P1", "M2", kind="conflict") == set()
     assert "status_mismatch" in codes("Lisinopril is current.", "M2", kind="medication")
