@@ -255,3 +255,17 @@ def balanced(fetch: SectionFetch) -> bool:
 
 def ids(fetch: SectionFetch, kind: str = "") -> list[str]:
     return [f"{r.resource_type}/{r.resource_id}" for r in fetch.resources if not kind or r.resource_type == kind]
+
+
+fetched_requests: list[Request] = []
+"""What the last `fetch` sent."""
+
+
+async def fetch(table: dict[str, Any], section: str = "vitals", **more: Any) -> SectionFetch:
+    """One section of p1 from a server with these routes; its account is checked."""
+    more.setdefault("limits", {"tries": 1})
+    async with WireServer(routes(table)) as server, opened(site_at(server.base, **more)) as source:
+        fetched = await source.fetch("p1", section)
+    assert balanced(fetched)
+    fetched_requests[:] = server.requests
+    return fetched

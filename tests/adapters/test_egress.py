@@ -92,6 +92,12 @@ def test_a_name_that_resolves_to_an_address_inside_is_refused(address):
             Egress(BASE, resolver=lambda h, p, a=answers: a).check(BASE)
 
 
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "93.184.215.014", "a.0x1"])
+def test_a_configured_address_in_disguise_is_refused_even_if_it_resolves(host):
+    with pytest.raises(EgressRefused, match="unusual notation"):
+        Egress(f"https://{host}/fhir", resolver=lambda h, p: [PUBLIC])
+
+
 def test_names_that_do_not_resolve():
     def fails(host, port):
         raise OSError("no such host")
