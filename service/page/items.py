@@ -29,7 +29,8 @@ Keys = Mapping[str, tuple[str, ...]]
 """Entry id -> citation keys of the context document."""
 ORDINARY = frozenset({"final", "completed", "finished"})
 """Statuses that say only that all is as it should be. Any other is shown."""
-MOST_IN_A_LINK = 40
+MOST_IN_A_LINK = 200
+"""Entries behind one link: 17 characters each, and proxies take URLs of 8 kB."""
 MOST_CURRENT = 8
 """Lines of a list that has no `current` of its own (visits, notes, ...); the others fold under `earlier`."""
 

@@ -210,12 +210,12 @@ def sources_of(patient_id: str, entry_ids: str, request: Request, caller: Caller
                 raise
             return None
 
-    found = sources(chart, wanted, content_of)
+    found, more = sources(chart, wanted, content_of)
     if not found:
         raise Problem("unknown_resource")
     if "application/json" in request.headers.get("accept", ""):
-        return JSONResponse({"sources": [asdict(s) for s in found]})
-    return render("sources.html", sources=found, patient_id=patient_id, principal=caller)
+        return JSONResponse({"sources": [asdict(s) for s in found], "more": more})
+    return render("sources.html", sources=found, more=more, patient_id=patient_id, principal=caller)
 
 
 @router.post("/patients/{patient_id}/refresh")

@@ -16,7 +16,6 @@ from models.record import AnyEntry, Origin
 
 MOST_TEXT = 4000
 """Characters of one string shown; a document's base64 tells nobody anything. The API gives all of it."""
-MOST_SOURCES = 40
 SHOWN: dict[str, tuple[str, ...]] = {
     "Patient": ("name", "birthDate", "gender", "deceased[x]"),
     "AllergyIntolerance": ("code", "clinicalStatus", "verificationStatus", "criticality", "reaction", "status"),

@@ -187,13 +187,18 @@ def omitted(chart: Chart, document: ContextDocument) -> dict[str, Any]:
 
 def sources(
     chart: Chart, entry_ids: Sequence[str], content_of: Callable[[str, str, str, str], bytes | None]
-) -> list[Source]:
-    """The sources behind entries. `content_of(site, type, id, version)` gives the bytes, None when they are gone."""
-    wanted = [e for e in (chart.get(i) for i in dict.fromkeys(entry_ids)) if e is not None]
-    return [
+) -> tuple[list[Source], int]:
+    """The sources behind entries, and how many more there are than are shown.
+
+    `content_of(site, type, id, version)` gives the bytes, None when they are gone.
+    """
+    by_id = {e.id: e for e in chart.entries}
+    found = origins([by_id[i] for i in dict.fromkeys(entry_ids) if i in by_id])
+    shown = [
         source(title(entry), o, content_of(o.site, o.resource_type, o.resource_id, o.version))
-        for entry, o in origins(wanted)[:MOST_SOURCES]
+        for entry, o in found[:MOST_SOURCES]
     ]
+    return shown, len(found) - len(shown)
 
 
 def _pivot(chart: Chart, observations: Sequence[Observation], keys: Keys) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from typing import Any
 
 import httpx
 import pytest
-from api_kit import Asked, World, problem
+from api_kit import OURS, Asked, World, problem
 from fastapi import FastAPI
 
 from service import logs
@@ -99,3 +100,12 @@ async def test_every_answer_carries_its_guards(asked: Asked) -> None:
         assert "strict-transport-security" not in answer.headers, "not over plain http"
     secure = await asked("GET", "https://test/healthz")
     assert secure.headers["strict-transport-security"].startswith("max-age=")
+
+
+async def test_many_at_once_leave_one_row_each_in_one_chain(asked: Asked) -> None:
+    paths = ["/v1/patients/{p}/chart", "/v1/patients/nobody/chart", "/v1/nothing", "/v1/sites", "/patients/{p}"] * 5
+    before = len(asked.world.audited())
+    answers = await asyncio.gather(*(asked("GET", path) for path in paths))
+    assert sorted(a.status_code for a in answers) == [200] * 15 + [404] * 10
+    assert len(asked.world.audited()) == before + len(paths)
+    assert asked.world.store.audit_broken_at(OURS) is None

@@ -11,12 +11,13 @@ import pytest
 from api_kit import OURS, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_page_view import HOSTILE, assert_inert
+from test_page_view import HOSTILE, PERSON, assert_inert, chart_of, lab
 
-from models.record import Origin, Problem, entry_id
+from models.record import Origin, Problem, Result, entry_id
 from service.api.app import create_app
 from service.page.routes import render
 from service.page.source import MOST_TEXT, runs, source, steps
+from service.page.view import MOST_SOURCES, sources
 from service.settings import Settings
 from service.store import Store
 
@@ -101,7 +102,7 @@ def test_what_cannot_be_shown_says_so() -> None:
 def test_hostile_content_is_text() -> None:
     content = json.dumps({"resourceType": "Condition", "code": {"text": HOSTILE}, HOSTILE: [HOSTILE]}).encode()
     origin = Origin(tenant="t", site=HOSTILE, resource_type="Condition", resource_id="c", path=HOSTILE, version=HOSTILE)
-    made = render("sources.html", sources=[source(HOSTILE, origin, content)], patient_id="p").body.decode()
+    made = render("sources.html", sources=[source(HOSTILE, origin, content)], more=0, patient_id="p").body.decode()
     assert "owned" in made
     assert_inert(made)
 
@@ -127,3 +128,10 @@ async def test_a_statement_leads_to_its_source_with_and_without_a_script(setting
         assert [s["reference"] for s in both["sources"]] == ["Condition/c1", "Patient/p1"]
         assert (await browser.get(f"/patients/{world.patient}/sources/{'0' * 16}")).status_code == 404
         assert (await browser.get(f"/patients/{world.stranger}/sources/{gout.id}")).status_code == 404
+
+
+def test_of_many_sources_the_rest_is_counted() -> None:
+    chart = chart_of(PERSON, *(lab(f"o{i}", i, "2024-01-02") for i in range(MOST_SOURCES + 5)))
+    shown, more = sources(chart, [e.id for e in chart.of(Result)], lambda *_: None)
+    assert (len(shown), more) == (MOST_SOURCES, 5)
+    assert "and 5 more" in render("sources.html", sources=shown, more=more, patient_id="p").body.decode()

@@ -19,7 +19,7 @@
 
   const show = (sources, index) => {
     const source = sources[index];
-    [...tabs.children].forEach((tab, i) => {
+    tabs.querySelectorAll("button").forEach((tab, i) => {
       tab.setAttribute("aria-selected", String(i === index));
       tab.tabIndex = i === index ? 0 : -1;
     });
@@ -52,7 +52,7 @@
       const answer = await fetch(link.href, { headers: { Accept: "application/json" }, credentials: "same-origin" });
       if (answer.status === 401) { window.location.reload(); return; }
       if (!answer.ok) throw new Error(`The source could not be opened (${answer.status}).`);
-      const { sources } = await answer.json();
+      const { sources, more } = await answer.json();
       if (ticket !== asked) return;
       sources.forEach((source, i) => {
         const tab = element("button", `${source.site} · ${source.reference}`);
@@ -61,6 +61,7 @@
         tab.addEventListener("click", () => show(sources, i));
         tabs.append(tab);
       });
+      if (more) tabs.append(element("span", `and ${more} more; the chart (API) lists them all`, "more"));
       tabs.hidden = sources.length < 2;
       show(sources, 0);
     } catch (error) {
@@ -92,7 +93,7 @@
   panel.addEventListener("click", (event) => { if (event.target === panel) panel.close(); });
   panel.addEventListener("close", () => { asked += 1; if (opener) opener.focus(); });
   tabs.addEventListener("keydown", (event) => {
-    const list = [...tabs.children];
+    const list = [...tabs.querySelectorAll("button")];
     const at = list.indexOf(document.activeElement);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1 }[event.key];
     if (at >= 0 && list[to]) { list[to].focus(); list[to].click(); }
