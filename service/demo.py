@@ -2,11 +2,13 @@
 
 Nothing here is a shortcut: the hospitals are HTTP servers on loopback that misbehave like their models (demo.toml), and
 everything between them and the page goes through the same store, workflows, normalizer, context builder and API as in
-production. The demo keeps its own data beside the user's: tenant `demo`, in `<home>/demo`, on the embedded database.
+production. The demo keeps its own data beside the user's, in `<home>/demo` on the embedded database, under a tenant named
+after what the hospitals hold: the same people are read again, other people never mix with them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -31,14 +34,14 @@ from service.api.schemas import RegisterBody, RunState, SiteSearchBody
 from service.api.services import Services
 from service.cli import render
 from service.cli.output import CommandError, stderr, stdout
-from service.practice_ehr import Fault, PracticeEhrs, built_in_hospital, serve
+from service.practice_ehr import Fault, Hospital, PracticeEhrs, built_in_hospital, serve
 from service.practice_ehr.population import SyntheticPatient, generate
 from service.settings import Settings
 from service.store import Store
 from service.workflows import Runtime
 
 CAST = Path(__file__).with_name("demo.toml")
-TENANT, KEY_LABEL = "demo", "demo"
+KEY_LABEL = "demo"
 DEFAULT_PORT = 8080
 BUDGET = 2000
 LOOPBACK = "127.0.0.1"
@@ -95,23 +98,31 @@ def run(once: bool = False, port: int | None = None) -> int:
         star = progress.step("Making up the patients", lambda: generate()[0])
         hospitals = [built_in_hospital(h.dress, clients={}, faults=h.faults) for h in cast()]
         ehrs = progress.step("Starting three practice hospitals", lambda: stack.enter_context(serve(hospitals)))
-        store = progress.step("Starting the embedded database (a few seconds the first time)", _store)
+        settings = _settings(hospitals)
+        store = progress.step(
+            "Starting the embedded database (a few seconds the first time)", partial(_store, settings)
+        )
         stack.callback(store.close)
         runtime = Runtime(store, progress.section_ended).launch()
         stack.callback(runtime.close)
         services = Services(store.settings, store, runtime)
         shown = _main_job(services, ehrs, star, progress, url)
         progress.close()
-        report(shown, ehrs, once)
+        report(shown, ehrs, settings, once)
         if not once:
             _stay_up(services, listener)
     return 0
 
 
-def _store() -> Store:
-    """The demo's own store, whatever DATABASE_URL says: nothing of it may land in a real database."""
-    home = Settings().home / "demo"
-    store = Store(Settings(home=home, tenant=TENANT, database_url=None, master_key_file=None, kms_key_id=None))
+def _settings(hospitals: list[Hospital]) -> Settings:
+    """The demo's own, whatever DATABASE_URL says: nothing of it may land in a real database."""
+    held = hashlib.sha256(orjson.dumps([[h.key, h.resources] for h in hospitals])).hexdigest()
+    own = {"database_url": None, "master_key_file": None, "kms_key_id": None}
+    return Settings(home=Settings().home / "demo", tenant=f"demo-{held[:8]}", **own)
+
+
+def _store(settings: Settings) -> Store:
+    store = Store(settings)
     store.ping()
     return store
 
@@ -123,38 +134,39 @@ def _main_job(
     progress: _Steps,
     url: str,
 ) -> Shown:
+    tenant = services.settings.tenant
     checks: dict[str, dict[str, Any]] = {}
     patient_id: str | None = None
     for hospital in cast():
         config = hospital.config(ehrs[hospital.name].base_url)
         name = config.name
-        added = services.put_site(TENANT, config.model_dump(mode="json"), replace=True)
+        added = services.put_site(tenant, config.model_dump(mode="json"), replace=True)
         ehrs[hospital.name].register(config.client_id, added["jwks"]["keys"])  # what a vendor's app portal does
         checks[name] = progress.step(
-            f"{config.title}: discovery and authorization", partial(services.check_site, TENANT, name)
+            f"{config.title}: discovery and authorization", partial(services.check_site, tenant, name)
         )
         if checks[name]["state"] != "ready":
             raise CommandError("unavailable", f"{name} could not be opened: {checks[name]}")
         wanted = SiteSearchBody(identifier="|".join(star.identifier(name)))
         matches = progress.step(
             f"{config.title}: looking the patient up by record number",
-            partial(services.search_at_site, TENANT, name, wanted),
+            partial(services.search_at_site, tenant, name, wanted),
         )
         if len(matches) != 1:
             raise CommandError("unavailable", f"{name} answered {len(matches)} patients to one record number")
         body = RegisterBody(site=name, site_patient_id=matches[0]["site_patient_id"], patient_id=patient_id)
-        patient_id = services.register(TENANT, body)
+        patient_id = services.register(tenant, body)
     assert patient_id is not None
     progress.sections({h.name: h.site["title"] for h in cast()})
-    state = services.refresh(TENANT, patient_id, None, 600)
+    state = services.refresh(tenant, patient_id, None, 600)
     if state.report is None:
         raise CommandError("unavailable", "the refresh did not end in ten minutes")
     request = ContextRequest(budget_tokens=BUDGET)
-    chart, document, summary = services.summary(TENANT, patient_id, request)
-    for row in services.keys(TENANT):
+    chart, document, summary = services.summary(tenant, patient_id, request)
+    for row in services.keys(tenant):
         if row["label"] == KEY_LABEL and row["revoked"] is None:
-            services.revoke_key(TENANT, row["key_id"])
-    _, token = services.create_key(TENANT, Role.ADMIN, KEY_LABEL)
+            services.revoke_key(tenant, row["key_id"])
+    _, token = services.create_key(tenant, Role.ADMIN, KEY_LABEL)
     return Shown(patient_id, url, token, checks, state, chart, document, summary)
 
 
@@ -204,7 +216,7 @@ class _Steps:
             self._progress.advance(self._tasks[site])
 
 
-def report(shown: Shown, ehrs: PracticeEhrs, once: bool) -> None:
+def report(shown: Shown, ehrs: PracticeEhrs, settings: Settings, once: bool) -> None:
     """What was done and where to look, then what the hospitals said."""
     out = stdout()
 
@@ -250,10 +262,9 @@ def report(shown: Shown, ehrs: PracticeEhrs, once: bool) -> None:
     say(shown.summary.text)
     say()
     say("Try", "bold")
-    home = Settings().home / "demo"
     for command in (
         f"curl -s -H 'Authorization: Bearer {shown.token}' {shown.url}/v1/patients/{shown.patient_id}/freshness",
-        f"CHARTBRIEF_HOME={home} CHARTBRIEF_TENANT={TENANT} .venv/bin/chartbrief context --patient {shown.patient_id} --budget 1000",
+        f"CHARTBRIEF_HOME={settings.home} CHARTBRIEF_TENANT={settings.tenant} .venv/bin/chartbrief context --patient {shown.patient_id} --budget 1000",
         ".venv/bin/chartbrief summary --bundle YOUR_FILE.json",
     ):
         say(f"  {command}")
