@@ -61,6 +61,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /patients/{patient_id}": _READERS,
     "GET /patients/{patient_id}/sources/{entry_ids}": _READERS,
     "POST /patients/{patient_id}/refresh": _READERS,
+    "POST /patients/{patient_id}/summary": _READERS,
 }
 """`METHOD template` -> the roles that may call it."""
 

@@ -14,7 +14,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
 
-from context_builder.document import ContextRequest
+from context_builder import summarize
+from context_builder.document import ContextDocument, ContextRequest, Summary
+from models.record import Chart
 from service.access import allowed
 from service.api.auth import COOKIE, Caller, Guarded, Use, same_origin
 from service.api.problems import CODES, Problem
@@ -181,19 +183,39 @@ def _people(
 
 @router.get("/patients/{patient_id}")
 def patient(patient_id: str, caller: Caller, services: Use) -> HTMLResponse:
-    """One patient."""
-    request = ContextRequest(budget_tokens=PAGE_BUDGET_TOKENS)
+    """One patient. The summary is the record's own: a page does not wait for a model, and does not pay for one."""
+    return _patient(patient_id, caller, services, ask_model=False)
+
+
+@router.post("/patients/{patient_id}/summary")
+def patient_with_summary(patient_id: str, caller: Caller, services: Use) -> HTMLResponse:
+    """The same with the model's summary, each sentence verified; the record's own where the model cannot be asked."""
+    return _patient(patient_id, caller, services, ask_model=True)
+
+
+def _patient(patient_id: str, caller: Principal, services: Services, *, ask_model: bool) -> HTMLResponse:
+    def made(budget: int) -> tuple[Chart, ContextDocument, Summary]:
+        request = ContextRequest(budget_tokens=budget)
+        if ask_model:
+            return services.summary(caller.tenant, patient_id, request)
+        chart, document = services.context(caller.tenant, patient_id, request)
+        return chart, document, summarize(document, chart=chart)
+
     try:
-        chart, document, summary = services.summary(caller.tenant, patient_id, request)
+        chart, document, summary = made(PAGE_BUDGET_TOKENS)
     except Problem as problem:
         needed = problem.more.get("needed_tokens", 0)
         if problem.code != "budget_too_small" or needed > LARGEST_BUDGET_TOKENS:
             raise
-        request = ContextRequest(budget_tokens=needed)  # a page has room; a model's window is not the limit here
-        chart, document, summary = services.summary(caller.tenant, patient_id, request)
-    can_refresh = allowed("POST /patients/{patient_id}/refresh", caller.role)
+        chart, document, summary = made(needed)  # a page has room; a model's window is not the limit here
     values = page(chart, document, summary, now=services.now())
-    return render("patient.html", **values, principal=caller, can_refresh=can_refresh)
+    return render(
+        "patient.html",
+        **values,
+        principal=caller,
+        can_refresh=allowed("POST /patients/{patient_id}/refresh", caller.role),
+        can_ask_model=services.model is not None,
+    )
 
 
 @router.get("/patients/{patient_id}/sources/{entry_ids}")

@@ -120,6 +120,19 @@ async def test_an_error_is_a_page_for_a_person(browser: httpx.AsyncClient, world
         assert answer.status_code in (400, 401), form
 
 
+async def test_a_model_is_asked_on_request_only_and_its_absence_has_a_reason(world: World) -> None:
+    settings = world.store.settings.model_copy(update={"model_id": "anthropic.some-model", "model_baa_declared": False})
+    transport = httpx.ASGITransport(app=create_app(settings, world.store))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as browser:
+        await sign_in(browser, world.tokens["clinician"])
+        page = await browser.get(f"/patients/{world.patient}")
+        assert "no language model" in page.text and "Write a summary" in page.text
+        written = await browser.post(f"/patients/{world.patient}/summary", headers={"sec-fetch-site": "same-origin"})
+    assert written.status_code == 200 and "Gout" in written.text
+    assert "model_not_permitted" in written.text or "BAA" in written.text, "why there is no model's text"
+    assert "Write a summary" not in written.text
+
+
 def test_a_session_ends_in_time_and_cannot_be_forged() -> None:
     sessions = Sessions(b"k" * 32, seconds=60)
     value = sessions.issue("abc", now=1000)

@@ -81,7 +81,11 @@ def lines_of(made: str, section: str) -> list[Any]:
 def html_of(chart: Chart) -> str:
     document = build_context(chart, ContextRequest(budget_tokens=8000))
     values = page(chart, document, summarize(document, chart=chart), now=NOW)
-    return templates().get_template("patient.html").render(**values, principal=Reader(), can_refresh=True)
+    return (
+        templates()
+        .get_template("patient.html")
+        .render(**values, principal=Reader(), can_refresh=True, can_ask_model=False)
+    )
 
 
 PERSON = resource(

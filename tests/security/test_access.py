@@ -26,7 +26,7 @@ ALLOWED = {
         "GET /v1/patients/{patient_id}/freshness", "GET /v1/patients/{patient_id}/quarantine",
         "GET /v1/patients/{patient_id}/chart", "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}",
         "POST /v1/patients/{patient_id}/context", "POST /v1/patients/{patient_id}/summary", "GET /v1/schema/record",
-        "POST /logout", "GET /", "POST /", "GET /patients/{patient_id}", "POST /patients/{patient_id}/refresh",
+        "POST /logout", "GET /", "POST /", "GET /patients/{patient_id}", "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary",
         "GET /patients/{patient_id}/sources/{entry_ids}",
     },
 }  # fmt: skip
@@ -35,7 +35,7 @@ NO_RECORD = {
     "GET /v1/patients/{patient_id}/chart", "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}",
     "POST /v1/patients/{patient_id}/context", "POST /v1/patients/{patient_id}/summary", "POST /v1/patients/search",
     "POST /v1/sites/{site}/patients/search", "GET /", "POST /", "GET /patients/{patient_id}",
-    "POST /patients/{patient_id}/refresh", "GET /patients/{patient_id}/sources/{entry_ids}",
+    "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary", "GET /patients/{patient_id}/sources/{entry_ids}",
 }  # fmt: skip
 CONFIGURE = {"POST /v1/sites", "PUT /v1/sites/{site}"}
 ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE

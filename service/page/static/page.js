@@ -84,10 +84,10 @@
     button.hidden = false;
     document.getElementById(button.getAttribute("aria-controls")).classList.add("folded");
   });
-  document.querySelectorAll("form.refresh").forEach((form) => form.addEventListener("submit", () => {
+  document.querySelectorAll("form.slow").forEach((form) => form.addEventListener("submit", () => {
     const button = form.querySelector("button");
     button.disabled = true;
-    button.textContent = "Reading from every site …";
+    button.textContent = button.dataset.busy;
   }));
   document.getElementById("panel-close").addEventListener("click", () => panel.close());
   panel.addEventListener("click", (event) => { if (event.target === panel) panel.close(); });
