@@ -65,6 +65,8 @@ def _spread(date: Token, piece: Piece, clause: Clause) -> Iterator[Reason]:
     for before in reversed(clause.pieces[:at]):
         if not piece.named or not before.named or before.of("date", "relative") or before.has_predicate:
             break
+        if not {v.section for v in before.subjects} & {v.section for v in piece.subjects}:
+            break
         reached.append(before)
     if not piece.named or place < piece.first_name:
         for after in clause.pieces[at + 1 :]:

@@ -16,6 +16,7 @@ _ALLERGIC = frozenset(["allergy", "allergic", "intolerance", "intolerant", "reac
 _INPATIENT = frozenset(["admission", "admitted", "hospitalization", "hospitalized"])
 _INPATIENT_WORDS = frozenset(["inpatient", "hospital", "admission", "emergency", "observation", "hospitalization"])
 _INDICATION = frozenset(["for", "against"])
+_UNDER_WAY = ("in-progress", "arrived", "triaged", "onleave")
 _DETAIL_QUALIFIES = ("problems", "allergies")
 _HAPPENED = frozenset(["done", "given", "performed", "received", "administered", "occurred"])
 _CERTAIN = frozenset(["confirmed"])
@@ -48,51 +49,64 @@ def disagreement(clauses: Sequence[Clause]) -> bool:
     return any(_DISAGREE & c.words for c in clauses)
 
 
-def states(view: View, clauses: Sequence[Clause], quoted: bool, conflict: bool) -> Iterator[Reason]:
+def states(view: View, clauses: Sequence[Clause], quoted: bool) -> Iterator[Reason]:
     """Current, past, uncertain, absent: as the fact says. `quoted`: the statement repeats the fact's whole line."""
-    yield from _doubled(clauses)
     marks = marks_on(view, clauses)
-    told = {t.more for t in marks}
-    words = {t.text for t in marks}
-    said = frozenset().union(*(c.words for c in clauses))
-    said_all = said | {t.text for c in clauses for t in c.of("mark")}
-    if conflict:
-        return
-    if view.fact.negated and not quoted and _HAPPENED & {t.text for c in clauses for t in c.of("word")}:
-        yield Reason("negation_mismatch", f"{view.fact.key} was not done")
-    negative = view.fact.negated or view.nothing
-    if negative and "negative" not in told and not quoted:
-        yield Reason("negation_mismatch", f"{view.fact.key} is a negative")
-    if not negative and "negative" in told:
-        yield Reason("negation_mismatch", f"{_first(marks, 'negative')}: {view.fact.key} is not a negative")
+    yield from _absent_or_not(view, marks, clauses, quoted)
+    if view.state:
+        yield from _lasting_or_over(view, marks, clauses, quoted)
+    else:
+        yield from _event(view, marks, clauses, quoted)
+
+
+def _absent_or_not(view: View, marks: Sequence[Token], clauses: Sequence[Clause], quoted: bool) -> Iterator[Reason]:
+    key, negative = view.fact.key, view.fact.negated or view.nothing
+    told = any(t.more == "negative" for t in marks)
+    words = {t.text for c in clauses for t in c.of("word")}
+    if view.fact.negated and not quoted and _HAPPENED & words:
+        yield Reason("negation_mismatch", f"{key} was not done")
+    if negative and not told and not quoted:
+        yield Reason("negation_mismatch", f"{key} is a negative")
+    if not negative and told:
+        yield Reason("negation_mismatch", f"{_first(marks, 'negative')}: {key} is not a negative")
     if not negative and view.measured and not quoted:
         held = _NEGATIVE_WORDS & frozenset(stems(view.fact.value.lower()))
-        if held and not held & said:
-            yield Reason("negation_mismatch", f"{view.fact.key} says {sorted(held)[0]}")
-    state = view.state
-    ended = any(v_date.startswith(t.more) for c in clauses for t in c.of("date") for v_date in view.ends)
-    if state == "current" and told & {"past"}:
-        yield Reason("status_mismatch", f"{_first(marks, 'past')}: {view.fact.key} is current")
-    if state == "historical":
-        if told & {"current"}:
-            yield Reason("status_mismatch", f"{_first(marks, 'current')}: {view.fact.key} is over")
-        elif not quoted and not told & {"past"} and not ended:
-            yield Reason("status_mismatch", f"told as if it held now: {view.fact.key} is over")
-    if state == "uncertain":
-        if told & {"current", "past"} and not told & {"uncertain"}:
-            yield Reason("status_mismatch", f"{sorted(words)[0]}: {view.fact.key} is uncertain")
-        elif not quoted and not told & {"uncertain"}:
-            yield Reason("status_mismatch", f"told as certain: {view.fact.key} is uncertain")
-    status = view.fact.status.lower()
-    if not view.state and status in UNFINISHED and not quoted and status not in said_all:
-        yield Reason("status_mismatch", f"{view.fact.key} is {status}")
+        if held and not held & frozenset().union(*(c.words for c in clauses)):
+            yield Reason("negation_mismatch", f"{key} says {sorted(held)[0]}")
+
+
+def _lasting_or_over(view: View, marks: Sequence[Token], clauses: Sequence[Clause], quoted: bool) -> Iterator[Reason]:
+    """Problems, medications, allergies, plans: told in the state they are in. What is not current must be called so."""
+    key, state = view.fact.key, view.state
+    told = {t.more for t in marks if t.more != "negative"}
+    own = {"current": "current", "historical": "past", "uncertain": "uncertain"}[state]
+    strange = sorted(told - {own}) if own != "uncertain" or own not in told else []
+    if strange:
+        yield Reason("status_mismatch", f"{_first(marks, strange[0])}: {key} is {state}")
+        return
+    ended = any(end.startswith(t.more) for c in clauses for t in c.of("date") for end in view.ends)
+    if state != "current" and not quoted and own not in told and not (state == "historical" and ended):
+        yield Reason("status_mismatch", f"told as if it held now: {key} is {state}")
+
+
+def _event(view: View, marks: Sequence[Token], clauses: Sequence[Clause], quoted: bool) -> Iterator[Reason]:
+    """Results, visits, procedures: not told as under way, as no longer so, or as finished where they are not."""
+    key, status = view.fact.key, view.fact.status.lower()
+    for token in marks:
+        under_way = token.more == "current" and view.section == "encounters" and status not in _UNDER_WAY
+        if under_way or token.more == "uncertain" or token.text.startswith(("no longer", "used to")):
+            yield Reason("status_mismatch", f"{token.text}: {key}")
+            return
+    said = {w for c in clauses for p in c.pieces for t in p.tokens for w in t.text.split()}
+    if status in UNFINISHED and not quoted and status not in said:
+        yield Reason("status_mismatch", f"{key} is {status}")
 
 
 def _first(marks: Sequence[Token], meaning: str) -> str:
     return next(t.text for t in marks if t.more == meaning)
 
 
-def _doubled(clauses: Sequence[Clause]) -> Iterator[Reason]:
+def doubled(clauses: Sequence[Clause]) -> Iterator[Reason]:
     """`not absent`, `no longer over`: two negations in a row are nothing a reader should have to resolve."""
     for clause in clauses:
         for piece in clause.pieces:
@@ -109,17 +123,23 @@ def conflicting(subjects: Sequence[View], clauses: Sequence[Clause]) -> Iterator
     held = {v.state for v in subjects} | {"negative" for v in subjects if v.fact.negated or v.nothing}
     names = {"past": "historical"}
     for clause in clauses:
-        for token in clause.of("mark"):
-            if token.more != "neutral" and names.get(token.more, token.more) not in held:
+        for piece in clause.pieces:
+            if not any(v in subjects for v in piece.subjects):
+                continue
+            for token in piece.of("mark"):
+                if token.more == "neutral" or names.get(token.more, token.more) in held:
+                    continue
                 code: ReasonCode = "negation_mismatch" if token.more == "negative" else "status_mismatch"
                 yield Reason(code, token.text)
 
 
-def absences(clauses: Sequence[Clause]) -> Iterator[Reason]:
+def absences(clauses: Sequence[Clause], exempt: frozenset[str]) -> Iterator[Reason]:
     """A negative that no cited fact takes: `denies chest pain`, `no other problems`."""
     for clause in clauses:
         for piece in clause.pieces:
             for mark in piece.of("mark"):
+                if {v.fact.key for v in piece.subjects} & exempt:
+                    continue  # a side of a conflict: `conflicting` answers for it
                 if mark.more != "negative" or any(is_own_wording(mark, piece, v) for v in piece.subjects):
                     continue
                 negatives = [v for v in piece.subjects if v.nothing or (v.fact.negated and not piece.by_kind)]
@@ -186,7 +206,23 @@ def relations(clause: Clause, piece: Piece) -> Iterator[Reason]:
         yield Reason("relation_mismatch", "an allergy told as a medication")
     if words & _INPATIENT and not any(v.words & _INPATIENT_WORDS for v in piece.subjects):
         yield Reason("relation_mismatch", "told as an admission")
+    yield from _headed(clause, piece)
     yield from _purpose(piece)
+
+
+def _headed(clause: Clause, piece: Piece) -> Iterator[Reason]:
+    """`Allergies: A, B` and `takes A and B`: the word at the head of a list holds for all of it."""
+    head = next((p for p in clause.pieces if p.named), piece)
+    if head is piece or not piece.named or piece.has_verb or clause.pieces.index(head) > clause.pieces.index(piece):
+        return
+    kinds = lexicon().kinds
+    told = [
+        w for t in head.tokens[: max(head.first_name, 0)] for w in t.text.split() if w in kinds and t.kind != "quote"
+    ]
+    wanted = {s for w in told for s in kinds[w]} - {"demographics", "reports", "notes"}
+    sections = {v.section for v in piece.subjects}
+    if wanted and {v.section for v in head.subjects} & wanted and not sections & wanted:
+        yield Reason("relation_mismatch", f"{told[0]}: {', '.join(sorted(sections))}")
 
 
 def _purpose(piece: Piece) -> Iterator[Reason]:

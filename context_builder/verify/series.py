@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from context_builder.document import Fact
 from context_builder.verify.amounts import counted
@@ -17,6 +18,7 @@ from models.record.dates import bounds, is_partial_date
 STEADY = 0.1
 """A change of at most a tenth is `stable` (as in the context's own trend lines, context_builder/pivot.py)."""
 
+_DATED = ("labs", "vitals")
 _LATEST = frozenset(["latest", "newest", "last"])
 _EARLIEST = frozenset(["first", "earliest", "oldest"])
 _OPPOSITE = {"up": "down", "down": "up"}
@@ -60,9 +62,26 @@ def _direction(token: Token, piece: Piece, clause: Clause, facts: Sequence[Fact]
             if not clause.of("date") and _newer(points[-1].fact, facts):
                 yield Reason("trend_mismatch", f"{token.text}: a newer value is not cited")
                 continue
+        if len(told) <= 2 and not _ends_agree(token, told, points, clause):
+            yield Reason("trend_mismatch", f"{token.text}: another value begins or ends it")
+            continue
         exact = found[0] if wanted != "steady" else found[1]
         if exact != wanted:
             yield Reason("trend_mismatch", token.text)
+
+
+def _ends_agree(token: Token, told: Sequence[Token], points: Sequence[View], clause: Clause) -> bool:
+    """`from 7.2 to 8.1`, `up from 7.2`, `rose to 8.1`: the older value after `from`, the newer one after `to`."""
+    if token.more == "steady":
+        return True
+    tokens = [t for p in clause.pieces for t in p.tokens]
+    for before, number in pairwise(tokens):
+        if number not in told:
+            continue
+        end = points[0] if before.text.endswith("from") else points[-1] if before.text.endswith("to") else None
+        if end is not None and not any(a.says(number.value, number.text) for a in end.amounts):
+            return False
+    return True
 
 
 def _compare(before: float, after: float) -> tuple[str, str]:
@@ -114,10 +133,11 @@ def order(clause: Clause, facts: Sequence[Fact], complete: frozenset[str]) -> It
     """Latest, first, before, after: as the dates say. `complete`: sections of which nothing was left out."""
     for piece in clause.pieces:
         for at, token in enumerate(piece.tokens):
-            if token.kind != "word" or any(is_own_wording(token, piece, v) for v in piece.subjects):
+            now = token.kind == "mark" and token.more == "current" and any(v.section in _DATED for v in piece.subjects)
+            if (token.kind != "word" and not now) or any(is_own_wording(token, piece, v) for v in piece.subjects):
                 continue
             most_recent = token.text == "recent" and at > 0 and piece.tokens[at - 1].text == "most"
-            if token.text in _LATEST or most_recent:
+            if now or token.text in _LATEST or most_recent:
                 if not any(_is_extreme(v.fact, facts, newest=True) for v in piece.subjects):
                     yield Reason("order_mismatch", token.text)
             elif token.text in _EARLIEST:

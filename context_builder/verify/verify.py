@@ -97,7 +97,7 @@ class Reader:
         text, quoted = _quotes(text, cited)
         quoted |= reported
         clauses = bind(scan(text, self.views.units), cited)
-        conflict = conflict or self._disagreement(clauses, cited)
+        conflict |= self._disagreement(clauses, cited)
         subjects = {v.fact.key: v for c in clauses for v in c.subjects}
         if not subjects and not conflict:
             quotes = frozenset().union(*(v.narrative_words for v in cited)) - lexicon().plain
@@ -105,14 +105,17 @@ class Reader:
             return [Reason(code, ", ".join(v.fact.key for v in cited[:5]))], frozenset()
         found = list(claims.kind_of(statement.kind, cited))
         for view in subjects.values():
-            found += claims.states(view, clauses, view.fact.key in quoted, conflict)
-        found += claims.conflicting(cited, clauses) if conflict else claims.absences(clauses)
+            if view.fact.key not in conflict:
+                found += claims.states(view, clauses, view.fact.key in quoted)
+        found += claims.doubled(clauses)
+        found += claims.conflicting([v for v in cited if v.fact.key in conflict], clauses) if conflict else ()
+        found += claims.absences(clauses, conflict)
         found += claims.identity(clauses, self.people)
         found += _persons(statement.text, text, cited, self.people)
         allowed = frozenset().union(*(v.name for v in self.people))
         for clause in clauses:
             found += self._clause(clause, cited, quoted, allowed)
-        return found, frozenset(v.fact.key for v in cited) if conflict else frozenset(subjects)
+        return found, frozenset(subjects) | conflict
 
     def _clause(
         self, clause: Clause, cited: Sequence[View], quoted: Iterable[str], allowed: frozenset[str]
@@ -131,18 +134,20 @@ class Reader:
         yield from series.order(clause, facts, self.complete)
         yield from series.counts(clause, facts, self.complete)
 
-    def _without_conflicts(self, text: str, cited: Sequence[View]) -> tuple[str, bool]:
-        """A conflict of the document, told in its own words and citing both its sides, is as the document says."""
+    def _without_conflicts(self, text: str, cited: Sequence[View]) -> tuple[str, frozenset[str]]:
+        """`text` without a conflict told in the document's own words, and the keys of its sides if all are cited."""
         keys = {v.fact.key for v in cited}
         for told, sides in self.conflicts:
             if sides <= keys and told in text:
-                return text.replace(told, " ", 1), True
-        return text, False
+                return text.replace(told, " ", 1), sides
+        return text, frozenset()
 
-    def _disagreement(self, clauses: Sequence[Clause], cited: Sequence[View]) -> bool:
-        """A statement that says sources disagree may tell both sides, where the document lists that conflict."""
+    def _disagreement(self, clauses: Sequence[Clause], cited: Sequence[View]) -> frozenset[str]:
+        """The sides of the document's conflicts, all cited, of a statement that says that sources disagree."""
         keys = {v.fact.key for v in cited}
-        return claims.disagreement(clauses) and any(sides <= keys for _, sides in self.conflicts)
+        if not claims.disagreement(clauses):
+            return frozenset()
+        return frozenset().union(*(sides for _, sides in self.conflicts if sides <= keys))
 
 
 _LONG_QUOTATION = 80
