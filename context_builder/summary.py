@@ -98,7 +98,7 @@ def summarize(doc: ContextDocument, *, chart: Chart | None = None) -> Summary:
     sure = [f for f in drugs if f.status != "uncertain"]
     page.block("Patient", told(blocks.get("demographics", ()), "identity"))
     page.block("Allergies", [*told(blocks.get("allergies", ()), "allergy"), *known("allergies")])
-    page.block("Active problems", [*told(blocks.get("problems", ()), "problem"), *known("problems")])
+    page.block("Active problems", [*told(_by_name(blocks.get("problems", ())), "problem"), *known("problems")])
     page.block("Current medications", [*told(sure, "medication"), *known("medications")])
     page.block("May not be current", told((f for f in drugs if f not in sure), "medication"))
     page.block("Sources disagree", (_conflict(c.text, c.keys) for c in doc.conflicts))
@@ -147,6 +147,14 @@ def _sites(fact: Fact) -> str:
     """Who says it, where several sites speak and the line does not say so itself."""
     names = list(dict.fromkeys(o.site for o in fact.origin))
     return "" if any(f"by {name}" in fact.text for name in names) else f" ({', '.join(names)})"
+
+
+def _by_name(facts: Iterable[Fact]) -> list[Fact]:
+    """Facts of one name side by side, the certain before the uncertain; names in the order of their first mention."""
+    names: dict[str, list[Fact]] = {}
+    for fact in facts:
+        names.setdefault(fact.display, []).append(fact)
+    return [f for same in names.values() for f in sorted(same, key=lambda f: f.status == "uncertain")]
 
 
 def _says_nothing(fact: Fact) -> bool:

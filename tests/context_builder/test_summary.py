@@ -157,3 +157,18 @@ def test_a_past_problem_is_not_hidden_by_repeats_of_another() -> None:
     _, summary = summary_of(chart([person(), *colds, cancer]))
     said = block(summary, "Past or unconfirmed problems")
     assert len(said) == 2 and "Malignant neoplasm of colon; over; 1998-01-01 to 1999-01-01" in said[1]
+
+
+def test_problems_of_one_name_stand_together_the_certain_first() -> None:
+    unsure = problem("p1", "Heart failure", "uncertain", onset="2024-12-27")
+    record = chart(
+        [
+            person(),
+            unsure,
+            problem("p2", "Gout", onset="2024-12-01"),
+            problem("p3", "Heart failure", onset="2023-10-28"),
+        ]
+    )
+    lines = block(summary_of(record)[1], "Active problems")
+    assert [line.partition(";")[0] for line in lines] == ["- Heart failure", "- Heart failure", "- Gout"]
+    assert "uncertain" in lines[1] and "uncertain" not in lines[0]
