@@ -9,11 +9,12 @@ from context_builder.verify.bind import Clause, Piece
 from context_builder.verify.reasons import Reason
 from context_builder.verify.scan import Token
 from context_builder.verify.views import STATEFUL, Amount, View, token_key
-from context_builder.verify.words import lexicon, stem
+from context_builder.verify.words import lexicon
 from models.record.dates import bounds, is_partial_date
 
 _ENDING = frozenset(["until", "till", "ended", "stopped", "resolved", "discontinued", "through", "over", "completed"])
 _STARTING = frozenset(["since", "started", "began", "begun", "onset", "starting", "start", "from"])
+_LASTING = frozenset(["since", "until", "till", "through", "started", "began", "begun", "ended"])
 _BETWEEN = frozenset(["on", "in", "at", "was", "were", "is", "the", "of"])
 _RANGE = frozenset(["range", "reference", "limit", "limits"])
 RECENT_DAYS = 183
@@ -43,13 +44,29 @@ def amounts(piece: Piece, clause: Clause, as_of: str) -> Iterator[Reason]:
         if _next_word(number, piece) in ("time", "times"):
             yield Reason("frequency_mismatch", f"{number.text} times")
     yield from _repeated(dates, clause)
+    yield from _backwards(piece)
     for token in piece.of("relative"):
         if not any(_relative(token, v, as_of) for v in subjects):
             yield Reason("unsupported_date", token.text)
     for token in piece.of("frequency"):
-        if not any(token.more in v.frequencies or _is_wording(token, v) for v in subjects):
+        if not any(token.more in v.frequencies for v in subjects):
             held = {f for v in subjects for f in v.frequencies}
             yield Reason("frequency_mismatch" if held else "unsupported_term", token.text)
+
+
+def _backwards(piece: Piece) -> Iterator[Reason]:
+    """`from` a later day `to` an earlier one."""
+    for first, begin, second, end in zip(
+        piece.tokens, piece.tokens[1:], piece.tokens[2:], piece.tokens[3:], strict=False
+    ):
+        words = (first.text, second.text) in (
+            ("from", "to"),
+            ("from", "until"),
+            ("between", "and"),
+            ("from", "through"),
+        )
+        if words and begin.kind == end.kind == "date" and begin.more[: len(end.more)] > end.more:
+            yield Reason("date_mismatch", f"from {begin.text} to {end.text}")
 
 
 def _next_word(token: Token, piece: Piece) -> str:
@@ -224,6 +241,8 @@ def _role(date: Token, piece: Piece, subjects: Sequence[View]) -> Iterator[Reaso
     word = before[-1] if before else ""
     told = [v for v in subjects if v.section in STATEFUL and v.dated(date.more)]
     if not told:
+        if word in _LASTING and not any(v.section == "encounters" or word in v.words for v in subjects):
+            yield Reason("date_mismatch", f"{word} {date.text}")  # one day's result or event does not last
         return
     starts = any(d.startswith(date.more) for v in told for d in v.starts)
     ends = any(d.startswith(date.more) for v in told for d in v.ends)
@@ -252,7 +271,7 @@ def _window(token: Token, now: datetime) -> tuple[datetime, datetime]:
         return today, now
     if token.more == "yesterday":
         return today - timedelta(days=1), today
-    if token.more == "recently":
+    if token.more in ("recently", "recent"):
         return now - timedelta(days=RECENT_DAYS), now
     which, _, unit = token.more.partition(" ")
     if unit == "week":
@@ -265,7 +284,3 @@ def _window(token: Token, now: datetime) -> tuple[datetime, datetime]:
     if unit == "year":
         start = start.replace(month=1)
     return start, end
-
-
-def _is_wording(token: Token, view: View) -> bool:
-    return all(stem(w) in view.words for w in token.text.split() if not w.isdigit())

@@ -118,6 +118,9 @@ def _pieces(tokens: list[Token]) -> list[Piece]:
 def _named(piece: Piece, clause: Clause, cited: Sequence[View]) -> tuple[list[View], bool]:
     """The facts a piece names: quoted ones, else those that share most of its words, else those of the kind it names."""
     quoted = [cited[int(t.value)] for t in piece.of("quote") if int(t.value) < len(cited)]
+    # A fact told by its whole line lends its name to the cited ones of the same name: `X; since A; since B`.
+    lines = {v.display for v in quoted}
+    quoted += [v for v in cited if v.display in lines and v not in quoted]
     words = piece.words
     shared = [(v, words & v.name) for v in cited if v not in quoted]
     shared = [(v, common) for v, common in shared if common and (not common <= lexicon().plain or v.name <= words)]

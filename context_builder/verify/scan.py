@@ -57,7 +57,7 @@ _TOKEN = re.compile(
     r"|(?P<us>(?<![\d./])\d{1,2}/\d{1,2}/\d{4}(?![\d/]))"
     rf"|(?P<ago>(?<![\w.])(?P<ago_n>\d{{1,4}}|an?|{_COUNT}) {_UNIT_OF_TIME.format('ago_u')} (?:ago|earlier)(?!\w))"
     rf"|(?P<within>(?<!\w)(?:in|within|over|during|for) the (?:last|past) (?:(?P<in_n>\d{{1,4}}|{_COUNT}) )?{_UNIT_OF_TIME.format('in_u')}(?!\w))"
-    r"|(?P<calendar>(?<!\w)(?:today|yesterday|recently|(?:last|this) (?:week|month|year))(?!\w))"
+    r"|(?P<calendar>(?<!\w)(?:today|yesterday|recently|(?<!most )recent|(?:last|this) (?:week|month|year))(?!\w))"
     r"|(?P<age>(?<![\w.])(?:aged? (?P<age_a>\d{1,3})(?![\d.])|(?P<age_b>\d{1,3})(?:-year-old|-years-old| years? old| years? of age)))"
     r"|(?P<number>(?:(?P<comparator><=|>=|<|>) ?)?(?P<digits>(?<![\w.])[+-]?\d{1,18}(?:,\d{3})*(?:\.\d{1,18})?))"
     r"|(?P<word>[^\W\d_][^\W_]*(?:'[^\W\d_]+)?)"

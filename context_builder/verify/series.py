@@ -78,6 +78,8 @@ def _ends_agree(token: Token, told: Sequence[Token], points: Sequence[View], cla
     for before, number in pairwise(tokens):
         if number not in told:
             continue
+        if before.kind == "trend" and not before.text.endswith(("from", "to")):
+            return False  # `rose 8.1`: by, or to?
         end = points[0] if before.text.endswith("from") else points[-1] if before.text.endswith("to") else None
         if end is not None and not any(a.says(number.value, number.text) for a in end.amounts):
             return False
