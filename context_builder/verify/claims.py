@@ -156,6 +156,9 @@ def names(view: View, clause: Clause, piece: Piece, quoted: bool) -> Iterator[Re
     missing = view.head - told
     if missing & {"systolic", "diastolic"} and len(piece.of("number")) == 2:
         missing = missing - {"systolic", "diastolic"}
+    kinds = {w for w in missing | told if view.section in lexicon().kinds.get(w, ())}
+    if kinds & told:
+        missing = missing - kinds  # `admitted` for a fact called an admission
     shared = (told & view.name) - lexicon().plain
     if missing and (shared or view.nothing):
         yield Reason("qualifier_dropped", f"{view.fact.key}: {', '.join(sorted(missing)[:4])}")

@@ -53,6 +53,7 @@ _TOKEN = re.compile(
     r"|(?P<iso>(?<![\d.\-])\d{4}-\d{2}(?:-\d{2}(?:t\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:z|[+-]\d{2}:\d{2})?)?)?(?![\d\-]))"
     rf"|(?P<dmy>(?<![\w.])\d{{1,2}}(?:st|nd|rd|th)? (?:of )?(?:{_MONTH})\.?,? \d{{4}}(?!\d))"
     rf"|(?P<mdy>(?<!\w)(?:{_MONTH})\.? \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}(?!\d))"
+    rf"|(?P<md>(?<!\w)(?:{_MONTH})\.? \d{{1,2}}(?= (?:to|and|until|through|-) (?:{_MONTH})\.? \d{{1,2}},? (?P<md_year>\d{{4}})(?!\d)))"
     rf"|(?P<my>(?<!\w)(?:{_MONTH})\.?,? (?:of )?\d{{4}}(?!\d))"
     r"|(?P<us>(?<![\d./])\d{1,2}/\d{1,2}/\d{4}(?![\d/]))"
     rf"|(?P<ago>(?<![\w.])(?P<ago_n>\d{{1,4}}|an?|{_COUNT}) {_UNIT_OF_TIME.format('ago_u')} (?:ago|earlier)(?!\w))"
@@ -233,6 +234,8 @@ def _date(match: re.Match[str]) -> str:
         month, day, year = match["us"].split("/")
         return f"{year}-{int(month):02}-{int(day):02}"
     parts = re.findall(r"[a-z]+|\d+", match[0])
+    if match["md"]:  # `February 3 to February 5, 2026`: the year is told once
+        parts.append(match["md_year"])
     year = parts[-1]
     month_number = next(_MONTHS[p] for p in parts if p in _MONTHS)
     days = [p for p in parts[:-1] if p.isdigit()]

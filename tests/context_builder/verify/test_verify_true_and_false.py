@@ -240,6 +240,8 @@ FALSE = [
     ("Hypertension but not pulmonary hypertension.", ("P1", "P5")),
     ("Except for hypertension, healthy", ("P1",)),
     ("Metformin 500 mg was given on 2026-02-03 in the emergency room.", ("M1", "E1")),
+    ("Admitted through the emergency room for asthma from February 3 to February 6, 2026.", ("E1",)),
+    ("Admitted for asthma from February 3 to February 5, 2025.", ("E1",)),
 ]
 TRUE = [
     ("Maria Okafor is a 68-year-old woman with hypertension and type 2 diabetes.", ("D1", "P1", "P7")),
@@ -286,6 +288,16 @@ TRUE = [
     ("Previously had asthma, from 1990 until 2004.", ("P2",)),
     ("First admission in 2026.", ("E1",)),
     ("Knee replacement, right, in 2019.", ("X1",)),
+    ("Admitted through the emergency room for asthma from February 3 to February 5, 2026.", ("E1",)),
+    ("A fracture of the left femur occurred in February 2018 and resolved by June 2018.", ("P6",)),
+    ("HbA1c increased from 6.9% in August 2024 to 7.2% in August 2025 and 8.1% in August 2026.", ("L6", "L2", "L1")),
+    ("Lisinopril was previously taken from 2012 to 2019 and is no longer active.", ("M2",)),
+    (
+        "Active problems are hypertension (since 2011), type 2 diabetes (since 2014) and pulmonary hypertension (since 2020).",
+        ("P1", "P7", "P5"),
+    ),
+    ("The most recent HbA1c was 8.1% (high) on August 3, 2026.", ("L1",)),
+    ("The patient declined the influenza vaccine on 2025-10-01.", ("I1",)),
 ]
 
 
