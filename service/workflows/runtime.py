@@ -164,9 +164,14 @@ class Runtime:
 
 def _unfinished() -> set[str]:
     pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
-    return {w.executor_id for w in pending if w.executor_id and w.app_version == APPLICATION_VERSION}
+    return {w.executor_id for w in pending if w.executor_id}
 
 
 def _take_over(executor: str) -> None:
+    """Start a dead executor's workflows again. Those of another version would hold their site's place for ever."""
+    left = DBOS.list_workflows(status="PENDING", executor_id=executor, load_input=False, load_output=False)
+    outdated = [w.workflow_id for w in left if w.app_version != APPLICATION_VERSION]
+    if outdated:
+        DBOS.cancel_workflows(outdated)
     # The public API can only resume workflow by workflow, which forgets how often each was started.
     DBOS._recover_pending_workflows([executor])
