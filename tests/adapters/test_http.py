@@ -213,6 +213,7 @@ async def test_the_cap_counts_unpacked_bytes():
         ("gzip, gzip", gzip.compress(gzip.compress(b'{"a":1}')), False),
         ("br", b"\x8b\x03\x80", False),
     ],
+    ids=["gzip", "deflate", "plain", "not packed", "cut off", "packed twice", "unknown"],
 )
 async def test_encodings(encoding, body, good):
     async with (
