@@ -193,3 +193,8 @@ def test_nothing_is_lost_and_order_is_kept() -> None:
     found = verify(said, document())
     assert len(found.shown) + len(found.withheld) == len(said)
     assert [w.statement for w in found.withheld] == said[: len(CASES)]
+
+
+def test_a_statement_stands_under_a_heading_of_its_facts() -> None:
+    assert codes("Hypertension is active.", "P1", kind="allergy") == {"relation_mismatch"}
+    assert codes("Hypertension is active.", "P1", kind="problem") == set()
