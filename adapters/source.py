@@ -24,7 +24,7 @@ from adapters.errors import (
     SiteUnavailable,
 )
 from adapters.fhir.capabilities import Capabilities, read_capabilities
-from adapters.fhir.http import Answer, Http
+from adapters.fhir.http import Answer, Http, Tally, tallied
 from adapters.fhir.outcome import error_of, known_meaning, meaning
 from adapters.fhir.pace import shared_pace
 from adapters.fhir.references import Key
@@ -241,9 +241,13 @@ class Source:
         Sections of one patient that are under way at once know of each other: what one's searches find, no other
         fetches again as a reference.
         """
+        with tallied() as tally:
+            return await self._fetch(patient_id, section, tally)
+
+    async def _fetch(self, patient_id: str, section: Section, tally: Tally) -> SectionFetch:
         board = self._boards.setdefault(patient_id, Board(self.profile))
         board.began(section)
-        found, failures, before, started = Found(), list[AdapterError](), self._http.requests, self._clock()
+        found, failures, started = Found(), list[AdapterError](), self._clock()
         searches = searches_of(self.profile, section, patient_id, datetime.fromtimestamp(started, UTC).date())
         try:
             async with asyncio.timeout(self.profile.limits.section_seconds):
@@ -268,7 +272,7 @@ class Source:
             whole=whole,
             as_of=_iso(started),
             remark=UNDATED if any(s.dated for s in searches) else "",
-            requests=self._http.requests - before,
+            requests=tally.requests,
         )
 
     async def _search(

@@ -322,7 +322,7 @@ def _fact(candidate: Candidate, printed: Printed, calendar: Calendar) -> dict[st
         "negated": printed.negated,
         "detail": printed.detail,
         "text": printed.text,
-        "codes": list(dict.fromkeys(f"{clean(c.system, 120)}|{clean(c.code, 60)}" for c in codes)),
+        "codes": list(dict.fromkeys(f"{_token(c.system, 200)}|{_token(c.code, 60)}" for c in codes)),
         "mapping_method": mapping.method if mapping else "",
         "mapping_confidence": mapping.confidence if mapping else None,
         "flags": list(dict.fromkeys(f.code for f in entry.flags)),
@@ -384,3 +384,8 @@ def _coverage_lines(chart: Chart, rows: Sequence[Coverage], rendered: Rendered) 
         }
         for row in rows
     ]
+
+
+def _token(text: str, limit: int) -> str:
+    """A code or a system's URI as sent, without what no code may hold: white space and characters nobody can see."""
+    return "".join(c for c in text[:limit] if c.isprintable() and not c.isspace())

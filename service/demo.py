@@ -29,7 +29,7 @@ from context_builder.document import ContextDocument, ContextRequest, Summary
 from models.record import SECTIONS, Chart
 from service import logs
 from service.access import Role
-from service.api.app import create_app
+from service.api.app import create_app, server_config
 from service.api.schemas import RegisterBody, RunState, SiteSearchBody
 from service.api.services import Services
 from service.cli import render
@@ -298,7 +298,7 @@ def _stay_up(services: Services, listener: socket.socket) -> None:
     import uvicorn
 
     app = create_app(services.settings, services.store, services.runtime)
-    config = uvicorn.Config(app, access_log=False, log_config=None, server_header=False)
+    config = server_config(app, *listener.getsockname())
     stderr().print("Serving. Ctrl-C ends it.")
     asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 

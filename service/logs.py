@@ -51,6 +51,9 @@ QUIET = (
     "sqlalchemy.engine",
     "alembic",
     "langchain",
+    "langchain_aws",
+    "langchain_core",
+    "langsmith",
     "pypdf",
 )
 

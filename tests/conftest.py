@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 from service.settings import Settings
 from service.store import Store
@@ -32,6 +33,13 @@ def _own_environment() -> Iterator[None]:
             if name.startswith("CHARTBRIEF_") or name == "DATABASE_URL":
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """What a test made of the logging ends with it; its stream is closed by then."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,9 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -96,6 +98,9 @@ class _Gated(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         addresses = await asyncio.to_thread(self._egress.check, str(request.url))
         named, self.sent = request.url, self.sent + 1
+        tally = _TALLY.get()
+        if tally is not None:
+            tally.requests += 1
         host = named.raw_host.decode("ascii")
         for left, address in enumerate(addresses, start=1 - len(addresses)):
             if host != address:
@@ -110,6 +115,27 @@ class _Gated(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+@dataclass
+class Tally:
+    """Requests sent by one piece of work, while others use the same client."""
+
+    requests: int = 0
+
+
+_TALLY: ContextVar[Tally | None] = ContextVar("tally", default=None)
+
+
+@contextmanager
+def tallied() -> Iterator[Tally]:
+    """Count what this task, and the tasks it starts, send."""
+    tally = Tally()
+    before = _TALLY.set(tally)
+    try:
+        yield tally
+    finally:
+        _TALLY.reset(before)
 
 
 class Http:

@@ -36,6 +36,7 @@ from service.api.session import FailedLogins, Sessions
 from service.settings import Settings
 from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
 from service.store.access import hash_secret
+from service.store.sealing import SealError
 
 if TYPE_CHECKING:
     from service.workflows import Runtime
@@ -167,7 +168,11 @@ class Services(Reading):
             raise Problem("unknown_site")
         with refusals():
             config = self.store.site(tenant, name)
-            jwks = [self.store.client_key(tenant, name).public_jwk()] if config.auth == "backend" else []
+            if config.auth == "backend":
+                algorithm = config.profile().key_algorithm
+                jwks = [self.store.client_key(tenant, name, algorithm).public_jwk()]
+            else:
+                jwks = []
         return found | {"jwks": {"keys": jwks}}
 
     def put_site(self, tenant: str, config: dict[str, Any], *, replace: bool) -> dict[str, Any]:
@@ -342,6 +347,8 @@ def refusals() -> Iterator[None]:
         raise Problem("invalid_site", reason=error.code) from None
     except StoreUnavailable as error:
         raise Problem("unavailable", headers={"Retry-After": str(error.retry_after)}) from None
+    except SealError:
+        raise Problem("unavailable", "the stored secrets cannot be opened with the configured master key") from None
 
 
 def known(handle: str, code: str) -> None:

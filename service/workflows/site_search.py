@@ -43,7 +43,7 @@ def find_at_site(
     config = store.site(tenant, site)
 
     async def ask() -> list[RawResource]:
-        key = store.client_key(tenant, site) if config.auth == "backend" else None
+        key = store.client_key(tenant, site, config.profile().key_algorithm) if config.auth == "backend" else None
         async with Source(tenant, config, key=key, tokens=store.tokens(tenant)) as source:
             return await source.find_patients(**params)
 

@@ -156,7 +156,7 @@ class _SiteWork:
 
 
 def _source(store: Store, tenant: str, config: SiteConfig) -> Source:
-    key = store.client_key(tenant, config.name) if config.auth == "backend" else None
+    key = store.client_key(tenant, config.name, config.profile().key_algorithm) if config.auth == "backend" else None
     return Source(tenant, config, key=key, tokens=store.tokens(tenant))
 
 

@@ -106,6 +106,7 @@ async def test_one_refused_type_never_stops_the_others():
     assert states["problems"] == states["encounters"] == "failed" and states["demographics"] == "present"
     assert {states[s] for s in ("allergies", "medications", "procedures", "notes")} == {"empty"}
     assert all(balanced(f) for f in fetches.values())
+    assert sum(f.requests for f in fetches.values()) == len(server.requests), "side by side, each counts its own"
 
 
 async def test_a_dead_site_answers_for_every_section_and_is_not_hammered():
