@@ -6,6 +6,7 @@ profile's mapping table. They are stated, not measured: calibration against labe
 
 from __future__ import annotations
 
+from adapters.normalizer.memo import recall
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import NormalizationRules
 from models.record import Coding, Concept, Mapping
@@ -32,6 +33,7 @@ PREFER_PROCEDURE = (SNOMED, CPT, HCPCS)
 PREFER_ALLERGEN = (RXNORM, SNOMED)
 PREFER_DOCUMENT = (LOINC, SNOMED)
 
+_NOTHING = Concept()
 _HL7 = ("http://terminology.hl7.org/", "http://hl7.org/", "http://unitsofmeasure.org")
 
 
@@ -46,12 +48,14 @@ def concept_of(
 ) -> Concept:
     """Read `holder[key]` as a Concept. With `flags`, remark on missing, local and unmapped codes (main codes only)."""
     raw = holder.get(key)
-    if isinstance(raw, str):  # seen in DSTU2-minded servers: a code where a CodeableConcept belongs
+    if raw is None:
+        concept = _NOTHING
+    elif isinstance(raw, str):  # seen in DSTU2-minded servers: a code where a CodeableConcept belongs
         reader.tolerated(key)
         concept = Concept(text=reader.text(holder, key))
     else:
-        value = reader.obj(holder, key)
-        concept = _concept(reader, value, rules, prefer) if value else Concept()
+        value = raw if type(raw) is dict else reader.obj(holder, key)
+        concept = _concept(reader, value, rules, prefer) if value else _NOTHING
     if flags:
         _remark(reader, concept, key, rules)
     return concept
@@ -61,6 +65,8 @@ def concepts_of(
     reader: Reader, holder: Json, key: str, rules: NormalizationRules, prefer: tuple[str, ...] = ()
 ) -> tuple[Concept, ...]:
     """Read `holder[key]` as a list of Concepts; empty ones are left out."""
+    if holder.get(key) is None:
+        return ()
     found = (_concept(reader, item, rules, prefer) for item in reader.objs(holder, key))
     return tuple(c for c in found if c)
 
@@ -91,7 +97,10 @@ def code_of(reader: Reader, holder: Json, key: str, known: tuple[str, ...] = ())
 
 def words_of(reader: Reader, holder: Json, key: str, rules: NormalizationRules) -> str:
     """`holder[key]` (CodeableConcept or list) in words."""
-    if isinstance(holder.get(key), list):
+    raw = holder.get(key)
+    if raw is None:
+        return ""
+    if isinstance(raw, list):
         return ", ".join(c.display for c in concepts_of(reader, holder, key, rules) if c.display)
     return concept_of(reader, holder, key, rules).display
 
@@ -105,12 +114,18 @@ def _concept(reader: Reader, value: Json, rules: NormalizationRules, prefer: tup
             raw = [value]
         else:
             return Concept(text=text) if not prefer else Concept(text=text, mapping=_unmapped(text) if text else None)
-    codings = tuple(c for c in (_coding(reader, item, rules) for item in _items(reader, value, raw)) if c)
-    return Concept(text=text, codings=codings, mapping=_mapping(codings, text, rules, prefer) if prefer else None)
+    codings, mapping = recall(rules.memory, reader, prefer, raw, lambda r, v: _codings(r, v, rules, prefer))
+    if mapping is None and prefer and (codings or text):
+        mapping = _unmapped(text, codings[0] if codings else None)
+    return Concept(text=text, codings=codings, mapping=mapping)
 
 
-def _items(reader: Reader, value: Json, raw: object) -> list[Json]:
-    return raw if isinstance(raw, list) and all(type(i) is dict for i in raw) else reader.objs(value, "coding")
+def _codings(
+    reader: Reader, raw: object, rules: NormalizationRules, prefer: tuple[str, ...]
+) -> tuple[tuple[Coding, ...], Mapping | None]:
+    """The codings in `raw`, and what they are mapped to where they are mapped."""
+    found = tuple(c for c in (_coding(reader, item, rules) for item in reader.objs({"coding": raw}, "coding")) if c)
+    return found, _mapping(found, rules, prefer) if prefer else None
 
 
 def _coding(reader: Reader, item: Json, rules: NormalizationRules) -> Coding | None:
@@ -128,13 +143,11 @@ def _coding(reader: Reader, item: Json, rules: NormalizationRules) -> Coding | N
     )
 
 
-def _unmapped(text: str) -> Mapping:
-    return Mapping(method="unmapped", confidence=0.0, source_text=text)
+def _unmapped(text: str, source: Coding | None = None) -> Mapping:
+    return Mapping(method="unmapped", confidence=0.0, source=source, source_text=text)
 
 
-def _mapping(
-    codings: tuple[Coding, ...], text: str, rules: NormalizationRules, prefer: tuple[str, ...]
-) -> Mapping | None:
+def _mapping(codings: tuple[Coding, ...], rules: NormalizationRules, prefer: tuple[str, ...]) -> Mapping | None:
     """The preferred standard coding; among equals the one the clinician selected; else the profile's table."""
     best: Coding | None = None
     rank = (len(prefer) + 1, True)
@@ -154,9 +167,6 @@ def _mapping(
                 return Mapping(method="map_table", confidence=0.95, target=target, source=coding, table="profile")
     if best is not None:
         return Mapping(method="standard", confidence=1.0, target=best, source=best)
-    if codings or text:
-        first = codings[0] if codings else None
-        return Mapping(method="unmapped", confidence=0.0, source=first, source_text=text)
     return None
 
 

@@ -71,6 +71,8 @@ SUPPORT = frozenset(
         "Goal",
     ]
 )
+REFERRED_TO = NAMED | SUPPORT
+"""Types that other resources take a name, a drug or a document from."""
 READ = READERS.keys() | NAMED | SUPPORT | FOREIGN_TYPES.keys()
 """Types that are read in full; of all others only the type and the subject."""
 MOST_DEPTH = 64
@@ -101,39 +103,41 @@ def normalize(
     Repeated deliveries of the same resource and version count once. References are resolved among `resources`; `aliases`
     are other names they go by there (a bundle's fullUrl -> Type/id).
     """
+    rules = rules or DEFAULT_RULES
     unique = _unique(resources)
-    turned_away = list(rejected)
-    quarantine: list[Rejected] = []
-    readable: list[tuple[Key, RawResource, Json]] = []
-    dispositions: dict[str, Disposition] = {"/".join(k[2:]): "raw_only" for k in unique}
-    for key, raw in _newest(unique):
-        resource = _resource(raw, patient_id)
-        if isinstance(resource, Rejected):
-            quarantine.append(resource)
-            dispositions["/".join(key[2:])] = "quarantined"
-        else:
-            readable.append((key, raw, resource))
-    neighbours = _neighbours(readable)
+    newest = _newest(unique)
+    # Read first what others refer to; everything else only when its turn comes: a patient's JSON trees never stand in
+    # memory all at once, which would cost a third of the time.
+    held = {key: _resource(raw, patient_id) for key, raw in newest if raw.resource_type in REFERRED_TO}
+    neighbours = _neighbours([(unique[key], item) for key, item in held.items() if not isinstance(item, Rejected)])
     for url, name in (aliases or {}).items():
         neighbours.alias(url, name)
     entries: list[AnyEntry] = []
-    for key, raw, resource in readable:
-        name = "/".join(key[2:])
-        reader = READERS.get(raw.resource_type)
-        if reader is None:
-            dispositions[name] = "support" if raw.resource_type in SUPPORT else "raw_only"
+    turned_away, refused, unreadable = list(rejected), list[Rejected](), list[Rejected]()
+    names = {key: "/".join(key[2:]) for key in unique}
+    dispositions: dict[str, Disposition] = dict.fromkeys(names.values(), "raw_only")
+    for key, raw in newest:
+        kind, name = raw.resource_type, names[key]
+        resource = held.pop(key, None) or _resource(raw, patient_id)
+        if isinstance(resource, Rejected):
+            refused.append(resource)
+            dispositions[name] = "quarantined"
             continue
-        made = _read(reader, Source(resource, raw, neighbours, rules or DEFAULT_RULES, version=key[4]))
+        reader = READERS.get(kind)
+        if reader is None:
+            dispositions[name] = "support" if kind in SUPPORT else "raw_only"
+            continue
+        made = _read(reader, Source(resource, raw, neighbours, rules, version=key[4]))
         if isinstance(made, str):
-            quarantine.append(_reject(raw, "unreadable", made))
+            unreadable.append(_reject(raw, "unreadable", made))
             dispositions[name] = "quarantined"
         else:
             entries.extend(made)
             dispositions[name] = "entry"
     return Normalized(
         entries=tuple(entries),
-        quarantine=(*turned_away, *quarantine),
-        ledger=_ledger(unique, dispositions, turned_away, missing),
+        quarantine=(*turned_away, *refused, *unreadable),
+        ledger=_ledger(names, dispositions, turned_away, missing),
         dispositions=dispositions,
     )
 
@@ -151,6 +155,8 @@ def _unique(resources: Iterable[RawResource]) -> dict[Key, RawResource]:
 
 def _newest(resources: dict[Key, RawResource]) -> list[tuple[Key, RawResource]]:
     """The newest version of each resource: by retrieval, then by number of version, then by name of version."""
+    if len({key[:4] for key in resources}) == len(resources):
+        return list(resources.items())
 
     def age(key: Key, raw: RawResource) -> tuple[str, int, str]:
         return (raw.retrieved, int(raw.version) if raw.version.isdecimal() and len(raw.version) < 18 else 0, key[4])
@@ -177,7 +183,7 @@ def _resource(raw: RawResource, patient_id: str | None) -> Json | Rejected:
     if resource.get("resourceType") != kind:
         return _reject(raw, "wrong_resource_type", "resourceType")
     if kind in READ:
-        if (raw.content.count(b"{") > MOST_DEPTH or b"[[" in raw.content) and _depth(resource) > MOST_DEPTH:
+        if _may_be_deep(raw.content) and _depth(resource) > MOST_DEPTH:
             return _reject(raw, "too_deep", f"more than {MOST_DEPTH} levels")
         release = foreign_release(resource, kind)
         if release:
@@ -185,6 +191,12 @@ def _resource(raw: RawResource, patient_id: str | None) -> Json | Rejected:
     if patient_id is not None and _is_stranger(raw, resource, patient_id):
         return _reject(raw, "wrong_patient", "subject")
     return resource
+
+
+def _may_be_deep(content: bytes) -> bool:
+    """Whether there are brackets enough, so that the depth of all the others need not be measured."""
+    objects = content.count(b"{")
+    return objects > MOST_DEPTH or (objects + content.count(b"[") > MOST_DEPTH and b"[[" in content)
 
 
 def _depth(resource: Any) -> int:
@@ -203,7 +215,11 @@ def _depth(resource: Any) -> int:
 
 def _read(reader: Callable[[Source], Sequence[Any]], source: Source) -> list[Any] | str:
     """The entries, or why there are none. The accessors tolerate every shape; this is the net under them."""
-    if source.raw.resource_type != "Patient" and not any(source.resource.get(key) for key in SUBJECTS):
+    item = source.resource
+    if (
+        not (item.get("subject") or item.get("patient") or item.get("beneficiary"))
+        and source.raw.resource_type != "Patient"
+    ):
         source.flag("missing_subject", "subject")
     try:
         return list(reader(source))
@@ -243,7 +259,7 @@ def _is_stranger(raw: RawResource, resource: Json, patient_id: str) -> bool:
     if raw.resource_type == "Patient":
         return raw.resource_id != patient_id
     subject = subject_of(resource)
-    if not subject or subject.startswith("#"):
+    if not subject or subject.startswith("#") or subject == f"Patient/{patient_id}":
         return False
     key = reference_key(subject)
     if key.startswith("urn:"):
@@ -252,11 +268,11 @@ def _is_stranger(raw: RawResource, resource: Json, patient_id: str) -> bool:
     return kind == "Patient" and found != patient_id
 
 
-def _neighbours(readable: Sequence[tuple[Key, RawResource, Json]]) -> Neighbours:
+def _neighbours(readable: Sequence[tuple[RawResource, Json]]) -> Neighbours:
     """What resources say about each other, indexed by `Type/id` and by urn:uuid."""
     found = Neighbours()
     roles: list[tuple[RawResource, Json]] = []
-    for _, raw, resource in readable:
+    for raw, resource in readable:
         kind = raw.resource_type
         keys = (f"{kind}/{raw.resource_id}", f"urn:uuid:{raw.resource_id}")
         if kind == "Medication":
@@ -320,15 +336,15 @@ def _provenance(found: Neighbours, resource: Json, name: str) -> None:
 
 
 def _ledger(
-    resources: Iterable[Key],
+    names: Mapping[Key, str],
     dispositions: dict[str, Disposition],
     rejected: Iterable[Rejected],
     missing: Iterable[Missing],
 ) -> Ledger:
     by_type: dict[str, Counter[str]] = defaultdict(Counter)
-    for key in resources:
-        bad = dispositions["/".join(key[2:])] == "quarantined"
-        by_type[key[2]]["quarantined" if bad else "stored"] += 1
+    told = Counter((key[2], dispositions[name] == "quarantined") for key, name in names.items())
+    for (kind, bad), count in told.items():
+        by_type[kind]["quarantined" if bad else "stored"] += count
     for item in rejected:
         by_type[item.resource_type or "unknown"]["quarantined"] += 1
     for gap in missing:

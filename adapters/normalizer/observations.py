@@ -6,7 +6,9 @@ from typing import Any
 
 from adapters.normalizer.base import Source
 from adapters.normalizer.codes import PREFER_OBSERVATION, concept_of
-from adapters.normalizer.read import Json
+from adapters.normalizer.memo import recall
+from adapters.normalizer.read import Json, Reader
+from adapters.normalizer.rules import NormalizationRules
 from adapters.normalizer.values import named_refs, notes_of, quantity_of, ranges_of, ref_of
 from models.record import (
     Assessment,
@@ -60,15 +62,13 @@ def observation(source: Source) -> list[Observation]:
         if not value:
             return pressures
         components = []  # they have entries of their own; the panel keeps what it says itself
-    parts = tuple(_component(source, c) for c in components)
+    parts = tuple([_component(source, c) for c in components])
     fields = shared | value
     _check_value(source, fields, "value[x]", needed=not parts and not shared["has_member"])
     _check_number(source, loinc, fields.get("value"))
     fields["abnormal"] = _abnormal(shared["interpretation"], fields.get("value"), shared["reference_ranges"])
-    made = _CLASS[section](
-        id=source.id(), origins=source.origins(), concept=concept, components=parts, flags=tuple(source.flags), **fields
-    )
-    return [made, *pressures]
+    fields |= {"id": source.id(), "origins": source.origins(), "concept": concept, "components": parts}
+    return [_CLASS[section](flags=tuple(source.flags), **fields), *pressures]
 
 
 def value_reason(source: Source, item: Json) -> str:
@@ -76,13 +76,9 @@ def value_reason(source: Source, item: Json) -> str:
     return concept_of(source, item, "dataAbsentReason", source.rules).display if "dataAbsentReason" in item else ""
 
 
-def _has_value(fields: dict[str, Any]) -> bool:
-    return any(fields.get(name) for name in ("value", "value_concept", "value_text"))
-
-
 def _check_value(source: Source, fields: dict[str, Any], path: str, *, needed: bool = True) -> None:
     """A value, or the reason why there is none; neither or both is worth a remark."""
-    if not _has_value(fields):
+    if not (fields.get("value") or fields.get("value_concept") or fields.get("value_text")):
         if needed and not fields["absent_reason"]:
             source.flag("missing_value", path)
     elif fields["absent_reason"]:
@@ -111,40 +107,40 @@ def _shared(source: Source, category: str) -> dict[str, Any]:
         "effective_end": effective_end,
         "issued": issued,
         "category": category,
-        "interpretation": _interpretation(source, item),
+        "interpretation": _interpretation(source, item) if "interpretation" in item else "",
         "reference_ranges": ranges_of(source, item) if "referenceRange" in item else (),
         "performer": named_refs(source, item, "performer", source.neighbours.names, "performer")
         if "performer" in item
         else (),
-        "specimen": _reference_words(source, "specimen"),
+        "specimen": _reference_words(source, "specimen") if "specimen" in item else "",
         "method": concept_of(source, item, "method", source.rules).display if "method" in item else "",
         "body_site": concept_of(source, item, "bodySite", source.rules).display if "bodySite" in item else "",
-        "has_member": _members(source),
+        "has_member": _members(source) if "hasMember" in item else (),
         "encounter": ref_of(source, item, "encounter"),
-        "absent_reason": value_reason(source, item),
-        "notes": notes_of(source, item),
+        "absent_reason": value_reason(source, item) if "dataAbsentReason" in item else "",
+        "notes": notes_of(source, item) if "note" in item else (),
     }
 
 
 def _reference_words(source: Source, key: str) -> str:
-    if key not in source.resource:
-        return ""
     reference = source.obj(source.resource, key)
     return source.text(reference, "display") or source.text(reference, "reference")
 
 
 def _members(source: Source) -> tuple[str, ...]:
-    if "hasMember" not in source.resource:
-        return ()
     found = (source.text(m, "reference") for m in source.objs(source.resource, "hasMember"))
     return tuple(r for r in found if r)
 
 
 def _value(source: Source, item: Json) -> dict[str, Any]:
     """value[x] as number, concept or words; whatever type it has, nothing of it is lost. {} when there is none."""
-    key = next((k for k in item if k.startswith("value") and k[5:6].isupper()), None)
-    if key is None:
-        return {}
+    for key in item:
+        if key[:5] == "value" and key[5:6].isupper():
+            return _value_of(source, item, key)
+    return {}
+
+
+def _value_of(source: Source, item: Json, key: str) -> dict[str, Any]:
     if key in ("valueQuantity", "valueInteger", "valueDecimal"):
         quantity = quantity_of(source, item, key)
         if quantity is not None and quantity.value is not None:
@@ -202,10 +198,11 @@ def _pressures(source: Source, panel: Concept, components: list[Json], shared: d
     made: list[Observation] = []
     told = shared["interpretation"]
     shared = shared | {"notes": (*shared["notes"], f"interpretation of the panel: {told}") if told else shared["notes"]}
-    parts = tuple(_component(source, c) for c in components if _qualifies(source, c))
+    qualifying = [_qualifies(source, c) for c in components]
+    parts = tuple([_component(source, c) for c, qualifies in zip(components, qualifying, strict=True) if qualifies])
     common = list(source.flags)
     for index, item in enumerate(components):
-        if _qualifies(source, item):
+        if qualifying[index]:
             continue
         source.flags = list(common)
         concept = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION, flags=True) or panel
@@ -256,19 +253,7 @@ def _section(source: Source, loinc: str, concept: Concept) -> tuple[str, str]:
     """The category and section. The order of a source's categories means nothing, so vital signs win, then laboratory,
     then the first known one. A vital sign's code makes a vital sign of anything but a laboratory result; without a known
     category the code decides, and what no code decides is a result."""
-    known: dict[str, str] = {}
-    other = ""
-    for item in source.objs(source.resource, "category") if "category" in source.resource else ():
-        codes = [source.text(c, "code") for c in source.objs(item, "coding")]
-        if "text" in item:
-            codes.append(source.text(item, "text"))
-        for code in codes:
-            code = code.lower()
-            section = source.rules.category_hints.get(code) or CATEGORY_SECTION.get(code)
-            if section:
-                known.setdefault(section, code)
-            elif code:
-                other = other or code
+    known, other = _categories(source)
     if loinc in VITAL_LOINC and "labs" not in known:
         return known.get("vitals") or next(iter(known.values()), other) or "vital-signs", "vitals"
     if loinc in SURVEY_LOINC and not known.keys() & {"vitals", "social_history"}:
@@ -279,6 +264,31 @@ def _section(source: Source, loinc: str, concept: Concept) -> tuple[str, str]:
     if loinc in SOCIAL_LOINC:
         return other or "social-history", "social_history"
     return other, "labs"
+
+
+def _categories(source: Source) -> tuple[dict[str, str], str]:
+    """Section -> the category that means it, in the order sent, and the first category that means none."""
+    raw, rules = source.resource.get("category"), source.rules
+    if raw is None:
+        return {}, ""
+    return recall(rules.memory, source, "category", raw, lambda reader, value: _read_categories(reader, value, rules))
+
+
+def _read_categories(reader: Reader, raw: Any, rules: NormalizationRules) -> tuple[dict[str, str], str]:
+    known: dict[str, str] = {}
+    other = ""
+    for item in reader.objs({"category": raw}, "category"):
+        codes = [reader.text(c, "code") for c in reader.objs(item, "coding")]
+        if "text" in item:
+            codes.append(reader.text(item, "text"))
+        for code in codes:
+            code = code.lower()
+            section = rules.category_hints.get(code) or CATEGORY_SECTION.get(code)
+            if section:
+                known.setdefault(section, code)
+            elif code:
+                other = other or code
+    return known, other
 
 
 def _interpretation(source: Source, item: Json) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from adapters.normalizer.memo import Memory
 
 ObservationSection = Literal["vitals", "labs", "social_history", "assessments"]
 
@@ -30,6 +34,17 @@ class NormalizationRules(BaseModel):
     stale_active_days: int = Field(
         default=730, gt=0, description="An active order older than this without renewal is called uncertain."
     )
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What coded elements read under these rules have given (see memo)."""
+        return {}
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy that remembers nothing: what was read under other rules is not what these would give."""
+        made = super().model_copy(update=update, deep=deep)
+        made.__dict__.pop("memory", None)
+        return made
 
 
 DEFAULT_RULES = NormalizationRules()

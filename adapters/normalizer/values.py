@@ -12,6 +12,7 @@ from models.terminology.systems import UCUM, canonical_system
 from models.terminology.units import ucum_code
 
 _COMPARATORS = ("<", "<=", ">=", ">", "ad")
+_PLAIN = re.compile(r"[A-Za-z]+/[A-Za-z0-9.-]+")
 _BOUND = re.compile(r"(<=?|>=?)\s*(\d+(?:\.\d+)?)")
 
 
@@ -20,11 +21,11 @@ def quantity_of(reader: Reader, holder: Json, key: str) -> Quantity | None:
     raw = holder.get(key)
     if raw is None:
         return None
-    if type(raw) in (int, Digits, str):
+    if type(raw) is not dict and type(raw) in (int, Digits, str):
         reader.tolerated(key)
         value = reader.number(holder, key)
         return None if value is None else Quantity(value=value, as_sent=digits(raw, value))
-    item = reader.obj(holder, key)
+    item = raw if type(raw) is dict else reader.obj(holder, key)
     sent = item.get("value")
     bound = _BOUND.fullmatch(sent.strip()) if type(sent) is str else None
     if bound:  # seen: the comparator within the number, "<0.1"
@@ -47,7 +48,7 @@ def quantity_of(reader: Reader, holder: Json, key: str) -> Quantity | None:
         unit=unit,
         code=code,
         comparator=comparator,
-        as_sent=digits(item.get("value"), value) if value is not None else "",
+        as_sent=digits(sent if bound is None else bound[2], value) if value is not None else "",
     )
 
 
@@ -104,7 +105,7 @@ def reference_key(reference: str) -> str:
     Absolute URLs and versions (`/_history/2`) are cut away: within one site, type and id name the resource.
     """
     text = reference.strip()
-    if not text or text.startswith(("#", "urn:")):
+    if not text or text.startswith(("#", "urn:")) or _PLAIN.fullmatch(text):
         return text
     parts = text.split("?", 1)[0].partition("/_history/")[0].rstrip("/").split("/")
     return "/".join(parts[-2:]) if len(parts) >= 2 else ""
@@ -113,9 +114,7 @@ def reference_key(reference: str) -> str:
 def ref_of(reader: Reader, holder: Json, key: str) -> str:
     """The `reference` of a Reference, as sent ('' when absent)."""
     raw = holder.get(key)
-    if raw is None:
-        return ""
-    return reader.text(reader.obj(holder, key), "reference")
+    return "" if raw is None else reader.text(reader.obj(holder, key), "reference")
 
 
 def contained(reader: Reader, reference: str) -> Json | None:
@@ -125,6 +124,8 @@ def contained(reader: Reader, reference: str) -> Json | None:
 
 def named_ref(reader: Reader, value: Json, names: dict[str, str], role: str = "") -> NamedRef | None:
     """A Reference with the best name: its display, else the name of the resource it points to."""
+    if not value:
+        return None
     reference, name = reader.text(value, "reference"), reader.text(value, "display")
     if not name and reference:
         if reference.startswith("#"):
@@ -142,6 +143,8 @@ def named_ref(reader: Reader, value: Json, names: dict[str, str], role: str = ""
 
 def named_refs(reader: Reader, holder: Json, key: str, names: dict[str, str], role: str = "") -> tuple[NamedRef, ...]:
     """A list of References with names."""
+    if holder.get(key) is None:
+        return ()
     found = (named_ref(reader, item, names, role) for item in reader.objs(holder, key))
     return tuple(r for r in found if r)
 

@@ -33,6 +33,8 @@ PartialDate = Annotated[
 ]
 
 _PATTERN = re.compile(PATTERN.removesuffix("$"))
+_LEAP_SECOND = re.compile(r":60(?=[.+-]|$)")
+_NANOSECONDS = re.compile(r"\.(\d{7,9})")
 
 
 def is_partial_date(text: object) -> bool:
@@ -62,6 +64,7 @@ def precision(value: str) -> Precision:
     return "day" if length == 10 else "time"
 
 
+@lru_cache(maxsize=16_384)
 def bounds(value: str) -> tuple[datetime, datetime]:
     """The first and the last instant (UTC, inclusive) that `value` may mean.
 
@@ -71,10 +74,11 @@ def bounds(value: str) -> tuple[datetime, datetime]:
     how = precision(value)
     if how == "time":
         text = value.replace("Z", "+00:00")
-        seconds = re.search(r":60(?=[.+-]|$)", text[13:]) if len(text) > 16 else None
-        if seconds:  # FHIR allows a leap second; Python does not
+        if (
+            ":60" in text and len(text) > 16 and _LEAP_SECOND.search(text, 13)
+        ):  # FHIR allows a leap second; Python does not
             text = text[:13] + text[13:].replace(":60", ":59", 1)
-        fraction = re.search(r"\.(\d{7,9})", text)
+        fraction = _NANOSECONDS.search(text) if "." in text else None
         if fraction:
             text = text.replace(fraction.group(1), fraction.group(1)[:6])
         moment = datetime.fromisoformat(text)
@@ -95,6 +99,7 @@ def bounds(value: str) -> tuple[datetime, datetime]:
     return start, end
 
 
+@lru_cache(maxsize=16_384)
 def sort_key(value: str | None) -> tuple[str, int]:
     """A total, deterministic order: by the earliest instant, then the more precise first, undated first of all."""
     if not value:

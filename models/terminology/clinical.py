@@ -137,6 +137,11 @@ IPS_ABSENT = {
 }
 """http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips; its `no-*-info` codes mean unknown, not none."""
 
+_NEGATIVE_SNOMED = {
+    "allergies": NO_ALLERGY_SNOMED,
+    "problems": NO_PROBLEM_SNOMED,
+    "medications": NO_MEDICATION_SNOMED,
+}
 _NEGATIVE_TEXT = {
     "allergies": re.compile(
         r"^\W*(nk(d?a|fa)|no (known |current )?((drug|medication|food|environmental|latex) )?"
@@ -161,11 +166,7 @@ def asserts_none(section: str, codes: list[tuple[str, str]], text: str) -> bool:
     for system, code in codes:
         if IPS_ABSENT.get(code) == section:
             return True
-        if "snomed" in system and code in {
-            "allergies": NO_ALLERGY_SNOMED,
-            "problems": NO_PROBLEM_SNOMED,
-            "medications": NO_MEDICATION_SNOMED,
-        }.get(section, frozenset()):
+        if "snomed" in system and code in _NEGATIVE_SNOMED.get(section, ()):
             return True
     pattern = _NEGATIVE_TEXT.get(section)
     return bool(text and len(text) < 80 and pattern and pattern.match(text))
