@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from adapters.normalizer.base import Source
 from adapters.normalizer.codes import PREFER_MEDICATION, PREFER_PROBLEM, code_of, concept_of, concepts_of, words_of
+from adapters.normalizer.dosages import dosage_of
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.values import contained, named_ref, notes_of, quantity_of, ref_of, reference_key
-from models.record import Activity, Concept, Dosage, Medication
+from models.record import Activity, Concept, Medication
 from models.record.dates import bounds, sort_key, surely_before
 from models.terminology.clinical import asserts_none
 
@@ -36,7 +37,7 @@ def medication(source: Source) -> list[Medication]:
     item = source.resource
     concept = _drug(source)
     status = source.status(_STATUSES)
-    dosages = tuple(d for d in (_dosage(source, x) for x in _dosage_items(source)) if d)
+    dosages = tuple(d for d in (dosage_of(source, x) for x in _dosage_items(source)) if d)
     start, end = _period(source)
     authored = source.date(item, "authoredOn") or source.date(item, "dateAsserted")
     if authored is None and start is None:
@@ -131,49 +132,6 @@ def _dosage_items(source: Source) -> list[Json]:
         if key in source.resource:
             return source.objs(source.resource, key)
     return []
-
-
-def _dosage(source: Source, item: Json) -> Dosage | None:
-    rate = next(iter(source.objs(item, "doseAndRate")), item)
-    dose = quantity_of(source, rate, "doseQuantity")
-    low_high = source.obj(rate, "doseRange") if "doseRange" in rate else {}
-    route = words_of(source, item, "route", source.rules)
-    frequency = _timing(source, source.obj(item, "timing"))
-    needed = source.boolean(item, "asNeededBoolean")
-    if needed is None and "asNeededCodeableConcept" in item:
-        needed = True
-    text = source.text(item, "text") or source.text(item, "patientInstruction")
-    if not text:
-        spread = ""
-        if low_high:
-            low, high = quantity_of(source, low_high, "low"), quantity_of(source, low_high, "high")
-            spread = f"{low or '?'} to {high or '?'}"
-        parts = [str(dose) if dose else spread, route, frequency, "as needed" if needed else ""]
-        text = " ".join(p for p in parts if p)
-    if not text and dose is None:
-        return None
-    return Dosage(text=text, dose=dose, route=route, frequency=frequency, as_needed=needed)
-
-
-_UNITS = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
-
-
-def _timing(source: Source, timing: Json) -> str:
-    if not timing:
-        return ""
-    code = words_of(source, timing, "code", source.rules)
-    if code:
-        return code
-    repeat = source.obj(timing, "repeat")
-    frequency, period = source.number(repeat, "frequency"), source.number(repeat, "period")
-    unit = source.text(repeat, "periodUnit")
-    when = ", ".join(source.texts(repeat, "when")) if isinstance(repeat.get("when"), list) else ""
-    if period is None or not unit:
-        return when
-    word = _UNITS.get(unit, unit)
-    times = "once" if frequency in (None, 1) else f"{frequency:g} times"
-    each = f"every {word}" if period == 1 else f"every {period:g} {word}s"
-    return " ".join(p for p in (times, each, when) if p)
 
 
 def _period(source: Source) -> tuple[str | None, str | None]:

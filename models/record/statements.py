@@ -45,7 +45,7 @@ class Dosage(Value, frozen=True):
     text: Annotated[str, Meta(description="The instruction as written, or built from the structured parts.")] = ""
     dose: Annotated[Quantity | None, Meta(description="Dose of one administration.")] = None
     route: Annotated[str, Meta(description="Route in words.")] = ""
-    frequency: Annotated[str, Meta(description="Timing in words, e.g. '2 per 1 d'.")] = ""
+    frequency: Annotated[str, Meta(description="Timing in words, e.g. '2 times a day'.")] = ""
     as_needed: Annotated[bool | None, Meta(description="Taken only when needed (PRN); None when not said.")] = None
 
 

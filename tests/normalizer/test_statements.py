@@ -232,28 +232,6 @@ def test_a_drug_without_code_is_named_by_its_ingredients() -> None:
     assert made.concept.display == "codeine / paracetamol"
 
 
-@pytest.mark.parametrize(
-    ("dosage", "text"),
-    [
-        ({"text": "1 tablet twice daily"}, "1 tablet twice daily"),
-        (
-            {"doseAndRate": [{"doseQuantity": quantity(500, "mg")}], "route": cc("", "oral"),
-             "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}}},
-            "500 mg oral 2 times every day",
-        ),
-        (
-            {"doseAndRate": [{"doseRange": {"low": quantity(1, "mg"), "high": quantity(2, "mg")}}], "asNeededBoolean": True,
-             "timing": {"repeat": {"period": 6, "periodUnit": "h"}}},
-            "1 mg to 2 mg once every 6 hours as needed",
-        ),
-        ({"doseAndRate": [{"doseQuantity": quantity(5, "mg")}], "asNeededCodeableConcept": cc("", "pain"), "timing": {"code": cc("", "QHS")}},
-         "5 mg QHS as needed"),
-    ],
-)  # fmt: skip
-def test_instructions_in_words(dosage: Json, text: str) -> None:
-    assert one(order(dosageInstruction=[dosage])).dosages[0].text == text
-
-
 def test_supply_refills_indication_and_who_ordered() -> None:
     doctor = {"resourceType": "Practitioner", "id": "d", "name": [{"family": "Okafor", "given": ["Ada"]}]}
     dispense = {"numberOfRepeatsAllowed": 3, "quantity": quantity(60), "expectedSupplyDuration": quantity(1, "mo")}
