@@ -6,6 +6,7 @@ deleted and nothing is resolved: duplicates and contradictions stay and are mark
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
@@ -38,6 +39,8 @@ from models.terminology.systems import LOINC
 from models.terminology.units import to_base
 
 E = TypeVar("E", bound=Entry)
+MOST_RELATED = 50
+"""Entries named by one remark; a conflict names all its sides. Without a bound, n sides would name n x n."""
 _OURS = ("duplicate_of", "conflicts_with", "before_birth")
 """Flags this module sets; they are set anew in every run."""
 
@@ -60,9 +63,11 @@ def assemble(
     related: dict[str, set[str]] = defaultdict(set)
     for conflict in conflicts:
         for one in conflict.entry_ids:
-            related[one].update(i for i in conflict.entry_ids if i != one)
+            related[one].update([i for i in conflict.entry_ids[: MOST_RELATED + 1] if i != one])
     marked = [
-        with_flag(e, Flag(code="conflicts_with", related=tuple(sorted(related[e.id])))) if e.id in related else e
+        with_flag(e, Flag(code="conflicts_with", related=tuple(sorted(related[e.id])[:MOST_RELATED])))
+        if e.id in related
+        else e
         for e in kept
     ]
     ordered = canonical_order(marked)
@@ -209,14 +214,18 @@ def _body_mass(entries: list[AnyEntry]) -> list[AnyEntry]:
         and not e.has_flag("entered_in_error")
     }
     adult_from = _adulthood(entries)
+    days: dict[str, list[str]] = defaultdict(list)
+    for site, day in sorted(heights):
+        days[site].append(day)
     made: list[AnyEntry] = []
     for (site, day), (weight, kilograms) in weights.items():
         if (site, day) in known:
             continue
         match = heights.get((site, day))
         if match is None and adult_from and day >= adult_from:
-            earlier = [d for s, d in heights if s == site and adult_from <= d < day]
-            match = heights[(site, max(earlier))] if earlier else None
+            place = bisect_left(days[site], day)
+            last = days[site][place - 1] if place else ""
+            match = heights[(site, last)] if last >= adult_from else None
         if match is None or not 30 <= match[1] <= 275:
             continue
         height, centimetres = match

@@ -35,7 +35,7 @@ def find_conflicts(entries: Sequence[AnyEntry]) -> tuple[Conflict, ...]:
         *_values([e for e in standing if isinstance(e, Observation)]),
         *_people([e for e in standing if isinstance(e, Demographics)]),
     ]
-    return tuple(sorted(set(found), key=lambda c: (c.kind, c.entry_ids))[:_MOST])
+    return tuple(sorted(set(found), key=lambda c: (c.kind, c.entry_ids, c.detail))[:_MOST])
 
 
 def _conflict(kind: ConflictKind, members: Sequence[Entry], detail: str) -> Conflict:
@@ -136,16 +136,21 @@ def _allergies(entries: Sequence[Allergy]) -> list[Conflict]:
     contradicts allergies of that category only."""
     none = [e for e in entries if e.none_asserted and e.activity != "historical" and not e.has_flag("refuted")]
     real = [e for e in entries if not e.none_asserted and e.activity != "historical" and not e.has_flag("refuted")]
-    pairs = [(n, r) for n in none for r in real if _contradicts(n, r)]
-    if not pairs:
+    scopes = {e.id: negative_scope([(c.system, c.code) for c in e.concept.codings], e.concept.display) for e in none}
+    met: set[str] = set()
+    sides: list[Allergy] = []
+    for entry in real:
+        against = {scope for scope in set(scopes.values()) if _contradicts(scope, entry)}
+        if against:
+            met |= against
+            sides.append(entry)
+    if not sides:
         return []
-    sides = {e.id: e for pair in pairs for e in pair}
-    detail = "an allergy is recorded, and 'no known allergies' is stated"
-    return [_conflict("allergy_vs_none", list(sides.values()), detail)]
+    sides += [e for e in none if scopes[e.id] in met]
+    return [_conflict("allergy_vs_none", sides, "an allergy is recorded, and 'no known allergies' is stated")]
 
 
-def _contradicts(none: Allergy, real: Allergy) -> bool:
-    scope = negative_scope([(c.system, c.code) for c in none.concept.codings], none.concept.display)
+def _contradicts(scope: str, real: Allergy) -> bool:
     if scope == "medication":
         return scope in real.categories or real.concept.code_in(RXNORM) is not None
     return not scope or scope in real.categories

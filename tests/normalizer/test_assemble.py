@@ -28,6 +28,7 @@ from normalizer_kit import (
 )
 
 from adapters.normalizer import assemble, coverage_from_entries, normalize
+from adapters.normalizer.assemble import MOST_RELATED
 from models.record import Chart, Coverage, Rejected, Vital
 from models.terminology.clinical import BMI
 
@@ -100,6 +101,16 @@ def test_a_child_needs_a_height_of_the_same_day() -> None:
     assert len(computed(chart(child, height("h", 120, "cm", "2024-01-05"), weight("w", 25, "kg", "2024-01-05")))) == 1
 
 
+def test_of_many_heights_the_last_one_before_at_the_same_site_counts() -> None:
+    heights = [height(f"h{year}", year - 1840, "cm", f"{year}-01-05") for year in (2003, 2010, 2017, 2025)]
+    entries = [
+        *at("a", PERSON, *heights, weight("w", 80, "kg", "2024-01-05")),
+        *at("b", height("x", 150, "cm", "2023-01-01")),
+    ]
+    (found,) = computed(chart_of(entries))
+    assert {o.reference for o in found.origins} == {"a:Observation/h2017", "a:Observation/w"}
+
+
 def test_the_same_fact_again_stays_and_names_the_kept_one() -> None:
     made = chart(
         order("1"),
@@ -159,6 +170,33 @@ def test_sources_that_disagree_are_both_kept_and_named(here: Json, there: Json, 
     if kind:
         assert set(made.conflicts[0].entry_ids) == {e.id for e in made.entries}
         assert all("conflicts_with" in flags(e) for e in made.entries)
+
+
+def test_only_the_allergies_that_contradict_stand_in_a_conflict() -> None:
+    food, drug = (
+        allergy("Peanut", category=["food"], id="food"),
+        allergy("Penicillin", category=["medication"], id="drug"),
+    )
+    none = [allergy("NKDA", id="nkda"), allergy("No known environmental allergies", id="nkea")]
+    made = chart_of([*at("here", food, drug), *at("there", *none)])
+    (conflict,) = made.conflicts
+    assert {made.get(i).origin.resource_id for i in conflict.entry_ids} == {"drug", "nkda"}
+
+
+def test_conflicts_of_one_kind_and_the_same_entries_have_an_order() -> None:
+    other = PERSON | {"birthDate": "1951-02-03", "gender": "male"}
+    made = chart_of([*at("here", PERSON), *at("there", other)])
+    assert [c.detail for c in made.conflicts] == ["administrative gender differs", "birth dates differ"]
+
+
+def test_a_conflict_of_many_sides_names_them_all_once() -> None:
+    many = [allergy(f"Thing {n}", id=str(n)) for n in range(2 * MOST_RELATED)]
+    made = chart_of(at("here", allergy("NKA", id="none"), *many))
+    (conflict,) = made.conflicts
+    assert len(conflict.entry_ids) == len(many) + 1
+    for entry in made.entries:
+        (mark,) = [f for f in entry.flags if f.code == "conflicts_with"]
+        assert len(mark.related) == MOST_RELATED and entry.id not in mark.related
 
 
 def test_an_event_before_birth_is_flagged() -> None:
