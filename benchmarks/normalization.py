@@ -1,10 +1,11 @@
 """Normalization throughput on one core, as ratios against its limit and against strict parsing.
 
 The limit is a bare JSON parse (orjson.loads) of the same bytes: nothing that reads JSON can be faster. Strict parsing is
-`fhir.resources` (R4B classes, validation included) of a sample. Two mixes: all resources of the patients (claims and the
-like are kept raw and skimmed), and only those that become entries. Patients: the Synthea set where it stands beside the
-project, else generated ones. Each repeat measures all ways one after the other, by CPU time; the median repeat is
-printed. Run: python -m benchmarks.normalization
+`fhir.resources` (R4B classes, validation included) of a sample. Mixes: all resources of the patients (claims and the like
+are kept raw and skimmed), only those that become entries, the same of patients never read before (one pass: their codes are
+known from others, their dates are not: what a bulk load sees), and one generated chart of 10,000 resources. Patients: the
+Synthea set where it stands beside the project, else generated ones. Each repeat measures all ways one after the other, by
+CPU time; the median repeat is printed. Run: python -m benchmarks.normalization
 """
 
 from __future__ import annotations
@@ -25,15 +26,28 @@ from models.record import RawResource
 REPEATS = 7
 STRICT_SAMPLE = 400
 PATIENTS = 8
+LARGE = 10_000
 
 
-def patients() -> list[list[RawResource]]:
-    """The raw resources of each patient."""
-    bundles = sorted((DATA / "fhir-synthea-r4").glob("*.json"))[:PATIENTS]
-    documents = [path.read_bytes() for path in bundles] or [
-        b"\n".join(json.dumps(item).encode() for item in resources(400, seed)) for seed in range(PATIENTS)
-    ]
-    return [parse_file(d, "x.ndjson", tenant=TENANT, site=SITE, retrieved=AS_OF)[0] for d in documents]
+def patients(first: int = 0) -> list[list[RawResource]]:
+    """The raw resources of each of the patients from the `first` on."""
+    bundles = sorted((DATA / "fhir-synthea-r4").glob("*.json"))[first : first + PATIENTS]
+    documents = [path.read_bytes() for path in bundles]
+    return [_raw(d) for d in documents] or [generated(400, first + n) for n in range(PATIENTS)]
+
+
+def generated(count: int, seed: int) -> list[RawResource]:
+    """The raw resources of one generated patient."""
+    return _raw(b"\n".join(json.dumps(item).encode() for item in resources(count, seed)))
+
+
+def _raw(document: bytes) -> list[RawResource]:
+    return parse_file(document, "x.ndjson", tenant=TENANT, site=SITE, retrieved=AS_OF)[0]
+
+
+def facts(charts: Sequence[list[RawResource]]) -> list[list[RawResource]]:
+    """Only what becomes entries."""
+    return [[raw for raw in chart if raw.resource_type in READERS] for chart in charts]
 
 
 def seconds(work: Callable[[], None]) -> float:
@@ -43,7 +57,7 @@ def seconds(work: Callable[[], None]) -> float:
     return time.process_time() - began
 
 
-def measure(charts: Sequence[list[RawResource]]) -> tuple[float, float, float]:
+def measure(charts: Sequence[list[RawResource]], repeats: int) -> tuple[float, float, float]:
     """Median resources a second: bare parse, normalization, strict parsing."""
     everything = [raw for chart in charts for raw in chart]
     step = max(1, len(everything) // STRICT_SAMPLE)
@@ -62,7 +76,7 @@ def measure(charts: Sequence[list[RawResource]]) -> tuple[float, float, float]:
             judge(raw.content, raw.resource_type)
 
     strict()  # builds the classes
-    rows = [(seconds(parse), seconds(read), seconds(strict)) for _ in range(REPEATS)]
+    rows = [(seconds(parse), seconds(read), seconds(strict)) for _ in range(repeats)]
     parsing, reading, judging = (statistics.median(row[i] for row in rows) for i in range(3))
     return len(everything) / parsing, len(everything) / reading, len(sample) / judging
 
@@ -70,13 +84,18 @@ def measure(charts: Sequence[list[RawResource]]) -> tuple[float, float, float]:
 def main() -> None:
     """Measure and print."""
     charts = patients()
-    facts = [[raw for raw in chart if raw.resource_type in READERS] for chart in charts]
+    mixes = [
+        ("all types", charts, REPEATS),
+        ("record types", facts(charts), REPEATS),
+        ("unseen patients", facts(patients(PATIENTS)), 1),
+        ("large chart", [generated(LARGE, 1)], REPEATS),
+    ]
     print(f"{len(charts)} patients, one core, median of {REPEATS} repeats")
-    print(f"{'mix':<14} {'resources':>9} {'normalize/s':>12} {'of bare parse':>14} {'x fhir.resources':>17}")
-    for name, mix in (("all types", charts), ("record types", facts)):
-        parsing, reading, judging = measure(mix)
+    print(f"{'mix':<16} {'resources':>9} {'normalize/s':>12} {'of bare parse':>14} {'x fhir.resources':>17}")
+    for name, mix, repeats in mixes:
+        parsing, reading, judging = measure(mix, repeats)
         count = sum(map(len, mix))
-        print(f"{name:<14} {count:>9} {reading:>12,.0f} {reading / parsing:>13.0%} {reading / judging:>16.1f}x")
+        print(f"{name:<16} {count:>9} {reading:>12,.0f} {reading / parsing:>13.0%} {reading / judging:>16.1f}x")
 
 
 if __name__ == "__main__":
