@@ -4,33 +4,50 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "api"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "store"))
+
+from api_kit import own_store
+
+from service.api.services import Services
+from service.demo import KEY_LABEL, _end_keys
+
+pytestmark = pytest.mark.xdist_group("demo")  # one worker, so that the demo runs twice and not four times
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
+    return tmp_path_factory.mktemp("my demo")  # with a space, as folders of people have
 
 
-def demo(home: Path) -> str:
-    """What `chartbrief demo --once` prints."""
+def started(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """A command with this home."""
     environment = os.environ | {
         "CHARTBRIEF_HOME": str(home),
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/the_users_own",  # must not be touched
         "COLUMNS": "120",
+        **more,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "service.cli.main", "demo", "--once", "--port", "0"],
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli.main", *arguments],
         env=environment,
         capture_output=True,
         text=True,
         timeout=180,
         check=False,
     )
+
+
+def demo(home: Path) -> str:
+    """What `chartbrief demo --once` prints."""
+    done = started(home, "demo", "--once", "--port", "0")
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -78,6 +95,37 @@ def test_every_citation_of_the_summary_is_explained_by_a_key(printed: str) -> No
             uncited.append(line)
     assert len(statements) > 30
     assert not [u for u in uncited if not re.search(r"asked|query|not ", u, re.IGNORECASE)], uncited
+
+
+def test_what_it_says_to_try_works(printed: str) -> None:
+    line = next(line for line in printed.splitlines() if "chartbrief context --patient" in line)
+    words = shlex.split(line)
+    environment = os.environ | dict(word.split("=", 1) for word in words[:2])
+    environment.pop("DATABASE_URL", None)
+    command = [sys.executable, "-m", "service.cli.main", *words[3:]]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Whitfield" in done.stdout
+
+
+def test_a_demo_ends_its_key_and_leaves_that_of_another_that_is_up(postgres_url: str, tmp_path: Path) -> None:
+    with own_store(postgres_url, tmp_path) as store:
+        services = Services(store.settings, store)
+        tenant = store.settings.tenant
+        of = {"own": os.getpid(), "up": os.getppid(), "killed": 2**22 + 1}  # beyond the largest pid there can be
+        made = {who: services.create_key(tenant, "admin", f"{KEY_LABEL} {pid}")[0] for who, pid in of.items()}
+        made["ward"] = services.create_key(tenant, "clinician", "demonstration on ward 3")[0]
+        _end_keys(services)
+        ended = {row["key_id"] for row in services.keys(tenant) if row["revoked"]}
+        assert {who for who, key in made.items() if key in ended} == {"own", "killed"}
+
+
+def test_a_folder_nobody_may_write_to_is_named(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("x")
+    done = started(in_the_way, "demo", "--once", "--port", "0")
+    assert done.returncode == 3
+    assert "CHARTBRIEF_HOME" in done.stderr and "Traceback" not in done.stderr and "defect" not in done.stderr
 
 
 def test_the_second_run_says_the_same(home: Path, printed: str) -> None:

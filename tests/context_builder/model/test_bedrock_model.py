@@ -55,7 +55,7 @@ def model(aws: PracticeAws, **more: Any) -> BedrockStatementModel:
         "region": "us-east-1",
         "baa_declared": True,
         "endpoint_url": aws.endpoint_url,
-        "seconds": 5.0,
+        "seconds": 30.0,
     }
     return BedrockStatementModel(more.pop("model_id", MODEL), **(settings | more))
 
@@ -208,7 +208,7 @@ def test_another_langchain_chat_model_fits_the_same_interface() -> None:
         def with_structured_output(self, schema: Any, **_: Any) -> Any:
             return RunnableLambda(lambda messages: {"raw": self.invoke(messages)})
 
-    other = LangchainStatementModel("other", lambda: Other(messages=iter([told])), baa_declared=True, seconds=5)
+    other = LangchainStatementModel("other", lambda: Other(messages=iter([told])), baa_declared=True, seconds=30)
     found = asyncio.run(summarize_with_model(document(), other))
     assert found.state == "model" and found.model == "other"
 
