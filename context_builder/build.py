@@ -186,7 +186,8 @@ def _limits(request: ContextRequest, policy: Policy) -> Limits:
             raise BadContextRequest("unknown_section", f"sections are {', '.join(SECTIONS)}")
     sections = None if request.sections is None else frozenset(request.sections)
     window = request.window_days or policy.window_days
-    return Limits(sections, window, frozenset(b for b, weight in policy.weight.items() if weight == 0))
+    left_out = frozenset(b for b, weight in policy.weight.items() if weight == 0)
+    return Limits(sections, window, left_out, now=request.as_of is None)
 
 
 def _fence(chart: Chart) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from context_builder.facts import Candidate, ended, status_of
 from context_builder.facts_events import observed_value
+from context_builder.facts_lines import none_of
 from context_builder.facts_text import clean
 from context_builder.facts_words import TIGHTEST, Level, Wording, day, display_of
 from models.record.chart import Conflict
@@ -55,7 +56,8 @@ def _side(conflict: Conflict, candidate: Candidate, level: Level, how: Wording) 
         end = "" if how.calendar.after(ended(entry)) else day(ended(entry), how.calendar)
         return ", ".join(p for p in (f"{_state(candidate, how)} {where}", f"until {end}" if end else "") if p)
     if isinstance(entry, Allergy) and entry.none_asserted:
-        return f"{display_of(entry.concept, 1) or 'No known allergies'} {where}"
+        name = display_of(entry.concept, 1)
+        return f"{name if any(c.isalpha() for c in name) else none_of(entry)} {where}"
     return f"{display_of(entry.concept, 1)} {where}"
 
 

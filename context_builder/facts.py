@@ -144,6 +144,9 @@ class Limits:
     sections: frozenset[str] | None
     window_days: int | None
     blocks_left_out: frozenset[str]
+    now: bool = False
+    """The request speaks for the moment the chart was read: whatever a source told is known by then, so an allergy, a
+    problem or a drug with a date in the future (a slip of the pen, a clock that is off) is not left out for it."""
 
 
 def ordered(entries: Iterable[AnyEntry], calendar: Calendar) -> list[AnyEntry]:
@@ -205,12 +208,12 @@ def sort_out(chart: Chart, calendar: Calendar, limits: Limits) -> Sorted:
 def block_of(entry: AnyEntry, calendar: Calendar) -> str:
     """Where in the text a fact is printed: its section, or `past_problems` / `past_medications`."""
     if isinstance(entry, Problem):
-        if entry.none_asserted:
+        if entry.none_asserted and activity_at(entry, calendar) != "historical":
             return "problems"
         minor = entry.category == "encounter-diagnosis" and activity_at(entry, calendar) == "uncertain"
         return "problems" if activity_at(entry, calendar) in CURRENT and not minor else "past_problems"
     if isinstance(entry, Medication):
-        current = entry.none_asserted or activity_at(entry, calendar) in CURRENT
+        current = activity_at(entry, calendar) in CURRENT or (entry.none_asserted and entry.activity != "historical")
         return "medications" if current else "past_medications"
     return entry.section
 
@@ -257,7 +260,7 @@ def _withheld(entry: AnyEntry, calendar: Calendar, limits: Limits) -> Withheld |
         return Withheld("unreadable", "neither code, text nor value")
     if isinstance(entry, Demographics):
         return None
-    if calendar.after(entry.date):
+    if calendar.after(entry.date) and not (limits.now and isinstance(entry, Allergy | Problem | Medication)):
         return Withheld("window", "after as_of")
     if limits.window_days is not None and _outside_window(entry, calendar, limits.window_days):
         return Withheld("window", "older than the window")
@@ -279,6 +282,8 @@ def _outside_window(entry: AnyEntry, calendar: Calendar, days: int) -> bool:
 def _is_error(entry: AnyEntry) -> bool:
     if entry.has_flag("entered_in_error") or entry.status == "entered-in-error":
         return True
+    if isinstance(entry, Note):
+        return entry.doc_status == "entered-in-error"
     return isinstance(entry, Problem | Allergy) and entry.verification_status == "entered-in-error"
 
 
@@ -357,6 +362,8 @@ def status_of(entry: AnyEntry, calendar: Calendar) -> tuple[str, bool]:
     """The status of a fact in the words of the context document, and whether it is a negative."""
     negated = entry.has_flag("negated")
     if isinstance(entry, Problem | Medication | Allergy):
+        if entry.none_asserted and activity_at(entry, calendar) == "historical":
+            return "historical", False  # it was said once: nothing is denied any more
         if entry.none_asserted:
             return "none_asserted", True
         if isinstance(entry, Medication) and entry.do_not_perform:

@@ -27,7 +27,8 @@ from models.record.entries import CarePlan, Encounter, Immunization, Note, Obser
 
 CELL_CHARS = 28
 """The longest value that stands in a table; free text beyond it is quoted."""
-PROVISIONAL = ("preliminary", "registered", "cancelled", "corrected")
+SETTLED = ("final", "amended", "")
+"""Statuses of a measurement that need no word (a missing one is a flag); any other, known or not, stands by the value."""
 _CODE_WORDS = {
     "AMB": "ambulatory",
     "IMP": "inpatient",
@@ -48,7 +49,7 @@ def _observation(candidate: Candidate, level: Level, how: Wording) -> Printed:
     value, unit = observed_value(entry, level)
     name = candidate.label or display_of(entry.concept, level) or "Unnamed observation"
     mark = abnormal_mark(entry)
-    note = clean(entry.status, 20) if entry.status in PROVISIONAL else ""
+    note = unsettled(entry)
     when = day(entry.date, how.calendar)
     if _is_free_text(entry) and len(value) > CELL_CHARS:
         lead = join(name, note, when)
@@ -86,9 +87,16 @@ def observed_value(entry: Observation, level: Level) -> tuple[str, str]:
     return f"no value ({reason})" if reason else "no value", ""
 
 
+def unsettled(entry: Observation) -> str:
+    """The status of a measurement that is not settled; empty for one that is."""
+    if entry.status in SETTLED:
+        return ""
+    return "status unknown" if entry.status == "unknown" else clean(entry.status, 20)
+
+
 def abnormal_mark(entry: Observation) -> str:
     """The interpretation as sent unless it says normal; `abnormal` when only the reference range says so."""
-    code = clean(entry.interpretation, 12)
+    code = clean(entry.interpretation, 24)
     if code and code.upper() not in ("N", "NORMAL"):
         return code
     return "abnormal" if entry.abnormal and not code else ""

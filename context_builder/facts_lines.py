@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from context_builder.facts import Candidate, status_of
 from context_builder.facts_events import EVENT_WRITERS
-from context_builder.facts_text import clean
+from context_builder.facts_text import clean, numbers_in
 from context_builder.facts_words import (
     DETAIL_CHARS,
     TIGHTEST,
@@ -22,7 +23,8 @@ from context_builder.facts_words import (
     unit_of,
 )
 from models.record.dates import age_years
-from models.record.entries import Allergy, AnyEntry, Demographics, Medication, Problem
+from models.record.entries import Allergy, AnyEntry, Demographics, Dosage, Medication, Problem
+from models.terminology.clinical import negative_scope
 
 _SEXES = {"M": "male", "F": "female", "248153007": "male", "248152002": "female"}
 
@@ -59,10 +61,7 @@ def _allergy(candidate: Candidate, level: Level, how: Wording) -> Printed:
     status, negated = status_of(entry, how.calendar)
     when = day(entry.date, how.calendar)
     if entry.none_asserted:
-        site = clean(entry.site, 40)
-        asserted = f"asserted by {site}" + (f" on {when}" if when else ", undated")
-        name = display_of(entry.concept, level) or "No known allergies"
-        return Printed(name, f"{name} ({asserted})", f"{name} ({asserted})", "", "", asserted, status, negated)
+        return _none_asserted(entry, none_of(entry), status, how)
     reactions = [
         clean(join(", ".join(m.display for m in r.manifestations) or r.description, r.severity), DETAIL_CHARS[level])
         for r in entry.reactions
@@ -112,8 +111,48 @@ def _none_asserted(entry: AnyEntry, words: str, status: str, how: Wording) -> Pr
     """An explicit negative, in the source's own words when it has some, always with who asserted it."""
     when = day(entry.date, how.calendar)
     asserted = f"asserted by {clean(entry.site, 40)}" + (f" on {when}" if when else ", undated")
-    name = display_of(entry.concept, 1) or words
-    return Printed(name, f"{name} ({asserted})", f"{name} ({asserted})", "", "", asserted, status, True)
+    if status == "historical":
+        asserted = f"no longer stated; {asserted}"
+    name = display_of(entry.concept, 1)
+    name = name if any(c.isalpha() for c in name) else words
+    line = f"{name} ({asserted})"
+    return Printed(name, line, line, "", "", asserted, status, status != "historical")
+
+
+_NONE_OF = {
+    "": "No known allergies",
+    "medication": "No known drug allergies",
+    "food": "No known food allergies",
+    "environment": "No known environmental allergies",
+    "other": "No known allergies of one kind",
+}
+
+
+def none_of(entry: Allergy) -> str:
+    """What an explicit negative denies that came as a bare code; "no known drug allergies" says nothing of peanuts."""
+    return _NONE_OF[negative_scope([(c.system, c.code) for c in entry.concept.codings], entry.concept.display)]
+
+
+def _instruction(dosage: Dosage) -> str:
+    """How it is to be taken: as written, led by the coded amount and timing where the words leave the amount out.
+
+    `as directed` and `with food` beside a coded dose are common; words that name another amount than the code are told
+    beside it, and the reader sees both.
+    """
+    amount = f"{number(dosage.dose)} {unit_of(dosage.dose)}".strip() if dosage.dose else ""
+    if not dosage.text:
+        return " ".join(p for p in (amount, dosage.route, dosage.frequency) if p)
+    value = dosage.dose.value if dosage.dose else None
+    spelled = {_SPELLED[word] for word in _WORD.findall(dosage.text.lower()) if word in _SPELLED}
+    if value is None or value in spelled or value in numbers_in(dosage.text):
+        return dosage.text
+    timing = "" if dosage.frequency.lower() in dosage.text.lower() else dosage.frequency
+    return "; ".join((", ".join(p for p in (amount, timing) if p), dosage.text))
+
+
+_WORD = re.compile(r"[a-z]+")
+_SPELLED = {"half": 0.5, "a": 1.0, "an": 1.0, "one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0}
+"""Small amounts as instructions spell them."""
 
 
 def _medication(candidate: Candidate, level: Level, how: Wording) -> Printed:
@@ -122,11 +161,7 @@ def _medication(candidate: Candidate, level: Level, how: Wording) -> Printed:
     status, negated = status_of(entry, how.calendar)
     if entry.none_asserted:
         return _none_asserted(entry, "No current medications", status, how)
-    dosage = "; then ".join(d.text for d in entry.dosages if d.text)
-    if not dosage and entry.dosages:
-        first = entry.dosages[0]
-        dose = f"{number(first.dose)} {unit_of(first.dose)}".strip() if first.dose else ""
-        dosage = " ".join(p for p in (dose, first.route, first.frequency) if p)
+    dosage = "; then ".join(said for d in entry.dosages if (said := _instruction(d)))
     as_needed = any(d.as_needed for d in entry.dosages) and "need" not in dosage.lower()
     state = {"current": "", "historical": "stopped", "uncertain": "may not be current", "not_done": "Do NOT give"}
     over = entry.status if status == "historical" and entry.status in ("completed", "cancelled", "stopped") else ""

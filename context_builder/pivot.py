@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from context_builder.facts import Candidate
-from context_builder.facts_events import CELL_CHARS, PROVISIONAL, abnormal_mark, observed_value
+from context_builder.facts_events import CELL_CHARS, abnormal_mark, observed_value, unsettled
 from context_builder.facts_text import clean
 from context_builder.facts_words import TIGHTEST, Level, Printed, Wording, day, display_of
 from models.record.entries import Observation
@@ -55,8 +55,7 @@ def cell_of(candidate: Candidate, level: Level, order: dict[str, int], how: Word
     if len(value) > CELL_CHARS:
         return None
     computed = "calc" if entry.origin.method == "computed" else ""
-    provisional = entry.status if entry.status in PROVISIONAL else ""
-    mark = " ".join(m for m in (abnormal_mark(entry), computed, provisional) if m)
+    mark = " ".join(m for m in (abnormal_mark(entry), computed, unsettled(entry)) if m)
     label = candidate.label or display_of(entry.concept, level) or "Unnamed test"
     unit = "" if unit.casefold() == label.casefold() else unit
     text = f"{value} {mark}".strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -166,6 +167,10 @@ def names(view: View, clause: Clause, piece: Piece, quoted: bool) -> Iterator[Re
     text = " ".join(t.text for p in clause.pieces for t in p.tokens)
     if not shared:
         return
+    denied = _DENIES.match(view.display)
+    if denied and not view.nothing and not _DENYING & set(text.split()):
+        yield Reason("qualifier_dropped", f"{view.fact.key}: {denied[0]}")
+        return
     for group in lexicon().qualifiers:
         held = group.pattern.search(view.display) or (
             group.pattern.search(view.said) if view.section in _DETAIL_QUALIFIES and not view.fact.negated else None
@@ -175,6 +180,11 @@ def names(view: View, clause: Clause, piece: Piece, quoted: bool) -> Iterator[Re
         if view.section == "allergies" and "allergy" in group.meaning:
             continue
         yield Reason("qualifier_dropped", f"{view.fact.key}: {held[0]}")
+
+
+_DENYING = frozenset(["no", "not", "never", "denies", "denied", "without", "negative"])
+_DENIES = re.compile(rf"(?:{'|'.join(sorted(_DENYING))})\b")
+"""A name that begins so denies what follows: `not diabetic` does not speak of a diabetic."""
 
 
 def sides(piece: Piece) -> Iterator[Reason]:

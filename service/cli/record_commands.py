@@ -52,7 +52,8 @@ def context(
 
     request = context_request(budget, purpose, model=model, question=question, window_days=window_days)
     if bundle:
-        document = _build(_chart(bundle, patient, as_of, max_mb), request)
+        found = _chart(bundle, patient, as_of, max_mb)
+        document = _build(found, request.model_copy(update={"as_of": found.as_of if as_of else None}))
     else:
         with _stored("context", patient, as_of) as (store, ours, when):
             asked = request.model_copy(update={"as_of": when})
@@ -79,7 +80,7 @@ def summary(
         from context_builder import summarize
 
         found = _chart(bundle, patient, as_of, max_mb)
-        document = _build(found, request)
+        document = _build(found, request.model_copy(update={"as_of": found.as_of if as_of else None}))
         written = summarize(document, chart=found)
     else:
         with _stored("summary", patient, as_of) as (store, ours, when):
@@ -189,9 +190,17 @@ def refresh(
     if as_json:
         output.emit(state.model_dump(mode="json"))
         return
-    output.stdout().print(f"Patient {patient}: {state.state}", markup=False)
+    output.stdout().print(f"Patient {patient}: {_read(found.coverage, state.state)}", markup=False)
     render.coverage([c.to_dict() for c in found.coverage])
     render.ledger(found.ledger)
+
+
+def _read(coverage: Sequence[Coverage], state: str) -> str:
+    """How much of it could be read: a refresh that ended is not one that got an answer."""
+    unread = sum(c.state not in ("present", "none_asserted", "empty") for c in coverage)
+    if not unread:
+        return f"{state}, all {len(coverage)} sections read"
+    return f"{state}, {len(coverage) - unread} of {len(coverage)} sections read; what was not read is unknown, not absent"
 
 
 def register(app: typer.Typer) -> None:
