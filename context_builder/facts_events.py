@@ -91,7 +91,7 @@ def unsettled(entry: Observation) -> str:
     """The status of a measurement that is not settled; empty for one that is."""
     if entry.status in SETTLED:
         return ""
-    return "status unknown" if entry.status == "unknown" else clean(entry.status, 20)
+    return "unknown status" if entry.status == "unknown" else clean(entry.status, 20)
 
 
 def abnormal_mark(entry: Observation) -> str:

@@ -79,14 +79,18 @@ def _absent_or_not(view: View, marks: Sequence[Token], clauses: Sequence[Clause]
 def _lasting_or_over(view: View, marks: Sequence[Token], clauses: Sequence[Clause], quoted: bool) -> Iterator[Reason]:
     """Problems, medications, allergies, plans: told in the state they are in. What is not current must be called so."""
     key, state = view.fact.key, view.state
-    told = {t.more for t in marks if t.more != "negative"}
+    told = {t.more for t in marks if t.more not in ("negative", "perfect")}
     own = {"current": "current", "historical": "past", "uncertain": "uncertain"}[state]
     strange = sorted(told - {own}) if own != "uncertain" or own not in told else []
     if strange:
         yield Reason("status_mismatch", f"{_first(marks, strange[0])}: {key} is {state}")
         return
     ended = any(end.startswith(t.more) for c in clauses for t in c.of("date") for end in view.ends)
-    if state != "current" and not quoted and own not in told and not (state == "historical" and ended):
+    since = any(t.text == "since" for c in clauses for p in c.pieces for t in p.tokens)
+    once = (
+        any(t.more == "perfect" for t in marks) and not since
+    )  # `has had gout`; `has had gout since 2010` says it lasts
+    if state != "current" and not quoted and own not in told and not (state == "historical" and (ended or once)):
         yield Reason("status_mismatch", f"told as if it held now: {key} is {state}")
 
 
@@ -128,7 +132,7 @@ def conflicting(subjects: Sequence[View], clauses: Sequence[Clause]) -> Iterator
             if not any(v in subjects for v in piece.subjects):
                 continue
             for token in piece.of("mark"):
-                if token.more == "neutral" or names.get(token.more, token.more) in held:
+                if token.more in ("neutral", "perfect") or names.get(token.more, token.more) in held:
                     continue
                 code: ReasonCode = "negation_mismatch" if token.more == "negative" else "status_mismatch"
                 yield Reason(code, token.text)

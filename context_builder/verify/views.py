@@ -15,12 +15,24 @@ MEASURED = ("labs", "vitals", "assessments", "social_history")
 STATEFUL = ("problems", "medications", "allergies", "care_plans")
 NARRATIVE = ("notes", "reports")
 UNFINISHED = frozenset(
-    ["planned", "proposed", "preliminary", "registered", "cancelled", "superseded", "preparation", "draft", "pending"]
+    [
+        "planned",
+        "proposed",
+        "preliminary",
+        "registered",
+        "cancelled",
+        "superseded",
+        "preparation",
+        "draft",
+        "pending",
+        "unknown",
+    ]
 )
 """Statuses that a statement about the fact may not leave out."""
 
 _NAME_ENDS = re.compile(r"[;:(\[]| (?:in|by|of|on|with|without|due to|from|for|caused by|associated with|as|per) ")
 _PARENTHESES = re.compile(r"\([^()]*\)")
+_ONCE_A_DAY = frozenset(["every morning", "every evening"])
 _FLOAT = re.compile(r"(<=|>=|<|>)? ?([+-]?\d[\d,]*(?:\.\d+)?)\Z")
 _WORD = re.compile(r"[^\W\d_][^\W_]*(?:'[^\W\d_]+)?")
 _SALTS = frozenset(
@@ -112,7 +124,8 @@ class View:
             d for d in (fact.date, fact.end_date, *(t.more for t in self.tokens if t.kind == "date")) if d
         )
         self.amounts = self._amounts()
-        self.frequencies = frozenset(t.more for t in self.tokens if t.kind == "frequency")
+        often = {t.more for t in self.tokens if t.kind == "frequency"}
+        self.frequencies = frozenset(often | ({"once a day"} if often & _ONCE_A_DAY else set()))
         self.sides = frozenset(t.more for t in self.tokens if t.kind == "side")
         self.marks = frozenset(t.text for t in self.tokens if t.kind == "mark")
         self.bigrams = frozenset(_bigrams(self.tokens))

@@ -76,7 +76,7 @@ def test_a_status_nobody_knows_stands_by_the_value() -> None:
     document = told(*results)
     said = {f.display: f.text for f in document.facts}
     assert said["Test final"] == "7" and said["Test preliminary"] == "7 preliminary"
-    assert said["Test unknown"] == "7 status unknown" and said["Test on-the-way"] == "7 on-the-way"
+    assert said["Test unknown"] == "7 unknown status" and said["Test on-the-way"] == "7 on-the-way"
 
 
 def test_a_document_that_was_entered_in_error_is_not_shown() -> None:
@@ -107,3 +107,34 @@ def test_a_name_that_denies_is_no_word_for_what_it_denies(name: str, claim: str)
     document = told(entry(Problem, "p", concept(name), activity="active"))
     assert shown(document, f"{name}.", "P1")
     assert not shown(document, claim, "P1")
+
+
+def test_morning_is_not_evening_and_both_are_once_a_day() -> None:
+    pill = entry(
+        Medication, "m", "levothyroxine", status="active", activity="active",
+        dosages=(Dosage(text="Take 1 tablet every morning"),),
+    )  # fmt: skip
+    document = told(pill)
+    assert shown(document, "Levothyroxine 1 tablet every morning.", "M1")
+    assert shown(document, "Levothyroxine 1 tablet once daily.", "M1")
+    assert not shown(document, "Levothyroxine 1 tablet every evening.", "M1")
+
+
+def test_has_had_is_true_of_what_lasts_and_of_what_is_over_but_since_when_only_of_what_lasts() -> None:
+    document = told(
+        entry(Problem, "p", "Asthma", activity="active", onset="2001"),
+        entry(Problem, "q", "Gout", activity="historical", onset="2010", abatement="2018"),
+    )
+    key = {f.display: f.key for f in document.facts}
+    assert shown(document, "She has had asthma since 2001.", key["Asthma"])
+    assert shown(document, "She has had gout.", key["Gout"])
+    assert not shown(document, "She has had gout since 2010.", key["Gout"])
+    assert not shown(document, "She had asthma.", key["Asthma"])
+
+
+def test_a_result_of_unknown_status_is_not_told_as_if_it_were_final() -> None:
+    document = told(lab("f", "Ferritin", "", "7", "2026-06-01", "ng/mL", status="unknown"))
+    assert not shown(document, "Ferritin 7 ng/mL.", document.facts[-1].key)
+    said = [s for s in summarize(document).statements if "Ferritin" in s.text]
+    assert [s.text for s in said] == ["Ferritin 7 ng/mL (unknown status) on 2026-06-01."]
+    assert verify([Statement(text=s.text, cites=s.cites, kind=s.kind) for s in said], document).shown
