@@ -9,6 +9,9 @@ after what the hospitals hold: the same people are read again, other people neve
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
+import shlex
 import socket
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +25,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from adapters.profile import SiteConfig, parse_site
@@ -37,7 +41,8 @@ from service.cli.output import CommandError, stderr, stdout
 from service.practice_ehr import Fault, Hospital, PracticeEhrs, built_in_hospital, serve
 from service.practice_ehr.population import SyntheticPatient, generate
 from service.settings import Settings
-from service.store import Store
+from service.store import Store, StoreUnavailable
+from service.store.sealing import SealError
 from service.workflows import Runtime
 
 CAST = Path(__file__).with_name("demo.toml")
@@ -90,7 +95,7 @@ class Shown:
 
 def run(once: bool = False, port: int | None = None) -> int:
     """Do the main job and show it. Stays up until Ctrl-C; with `once` prints the same and returns."""
-    logs.configure()
+    logs.configure(logging.WARNING)  # a line a request would push the key and the links off the screen
     with ExitStack() as stack:
         listener = stack.enter_context(_listener(port))
         url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
@@ -106,10 +111,13 @@ def run(once: bool = False, port: int | None = None) -> int:
         runtime = Runtime(store, progress.section_ended).launch()
         stack.callback(runtime.close)
         services = Services(store.settings, store, runtime)
+        stack.callback(_end_keys, services)
         shown = _main_job(services, ehrs, star, progress, url)
         progress.close()
         report(shown, ehrs, settings, once)
         if not once:
+            if port is None and listener.getsockname()[1] != DEFAULT_PORT:
+                stderr().print(f"Port {DEFAULT_PORT} is taken by another program: this is on {url}", soft_wrap=True)
             _stay_up(services, listener)
     return 0
 
@@ -122,9 +130,33 @@ def _settings(hospitals: list[Hospital]) -> Settings:
 
 
 def _store(settings: Settings) -> Store:
-    store = Store(settings)
-    store.ping()
+    try:
+        store = Store(settings)
+        store.ping()
+    except StoreUnavailable as error:
+        raise CommandError(error.code, str(error)) from None
+    except SealError as error:
+        raise CommandError("configuration", str(error)) from None
     return store
+
+
+def _end_keys(services: Services) -> None:
+    """Revoke this run's key and those of runs that were killed; another demo that is up keeps its own."""
+    tenant = services.settings.tenant
+    for row in services.keys(tenant):
+        name, _, pid = str(row["label"]).partition(" ")
+        if name == KEY_LABEL and row["revoked"] is None and not (pid.isdigit() and _another_runs(int(pid))):
+            services.revoke_key(tenant, row["key_id"])
+
+
+def _another_runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()
 
 
 def _main_job(
@@ -163,10 +195,8 @@ def _main_job(
         raise CommandError("unavailable", "the refresh did not end in ten minutes")
     request = ContextRequest(budget_tokens=BUDGET)
     chart, document, summary = services.summary(tenant, patient_id, request)
-    for row in services.keys(tenant):
-        if row["label"] == KEY_LABEL and row["revoked"] is None:
-            services.revoke_key(tenant, row["key_id"])
-    _, token = services.create_key(tenant, Role.ADMIN, KEY_LABEL)
+    _end_keys(services)
+    _, token = services.create_key(tenant, Role.ADMIN, f"{KEY_LABEL} {os.getpid()}")
     return Shown(patient_id, url, token, checks, state, chart, document, summary)
 
 
@@ -177,8 +207,8 @@ class _Steps:
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=5)),
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -227,12 +257,15 @@ def report(shown: Shown, ehrs: PracticeEhrs, settings: Settings, once: bool) -> 
     say("Chartbrief pulled one patient out of three hospitals that disagree.", "bold")
     say()
     if once:
-        say("Where to look: `make demo` (without ONCE=1) stays up and serves a page and the API; it printed this:")
+        say(
+            "Where to look: nothing is served now; `make demo` (without ONCE=1) prints this with a new key and stays up:"
+        )
     else:
-        say("Where to look (until Ctrl-C):")
-    say(f"  page  {shown.url}/patients/{shown.patient_id}")
+        say("Where to look (until Ctrl-C; the key ends with it):")
+    # What stands behind # never leaves the browser; the page's script puts it into the sign-in form.
+    say(f"  page  {shown.url}/patients/{shown.patient_id}#key={shown.token}")
     say(f"  API   {shown.url}/docs")
-    say(f"  key   {shown.token}   (made for this run, role admin; paste it where the page asks)")
+    say(f"  key   {shown.token}   (role admin; the link of the page fills it in, press Sign in)")
     say()
     say("What was done", "bold")
     _did(shown, ehrs)
@@ -262,9 +295,12 @@ def report(shown: Shown, ehrs: PracticeEhrs, settings: Settings, once: bool) -> 
     say(shown.summary.text)
     say()
     say("Try", "bold")
+    say("  # while the demo is up" + (" (without ONCE=1, with its key)" if once else ""))
     for command in (
         f"curl -s -H 'Authorization: Bearer {shown.token}' {shown.url}/v1/patients/{shown.patient_id}/freshness",
-        f"CHARTBRIEF_HOME={settings.home} CHARTBRIEF_TENANT={settings.tenant} .venv/bin/chartbrief context --patient {shown.patient_id} --budget 1000",
+        "# at any time",
+        f"CHARTBRIEF_HOME={shlex.quote(str(settings.home))} CHARTBRIEF_TENANT={settings.tenant} .venv/bin/chartbrief "
+        f"context --patient {shown.patient_id} --purpose visit_prep --budget {2 * BUDGET}",
         ".venv/bin/chartbrief summary --bundle YOUR_FILE.json",
     ):
         say(f"  {command}")
@@ -300,7 +336,10 @@ def _stay_up(services: Services, listener: socket.socket) -> None:
     app = create_app(services.settings, services.store, services.runtime)
     config = server_config(app, *listener.getsockname())
     stderr().print("Serving. Ctrl-C ends it.")
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+    try:
+        asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+    except KeyboardInterrupt:  # the way this is meant to end
+        stderr().print("Ended.")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ from service.cli.output import CommandError
 
 if TYPE_CHECKING:
     from context_builder.document import ContextDocument, ContextRequest
-    from models.record import Chart
+    from models.record import Chart, Coverage
     from service.cli.running import Opened
 
 Bundle = Annotated[
@@ -200,7 +200,10 @@ def _read(coverage: Sequence[Coverage], state: str) -> str:
     unread = sum(c.state not in ("present", "none_asserted", "empty") for c in coverage)
     if not unread:
         return f"{state}, all {len(coverage)} sections read"
-    return f"{state}, {len(coverage) - unread} of {len(coverage)} sections read; what was not read is unknown, not absent"
+    return (
+        f"{state}, {unread} of {len(coverage)} sections not read in full or not up to date: "
+        "what is missing there is unknown, not absent"
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -27,6 +27,7 @@ from service.api.services import Principal, Services
 from service.cli.output import EXIT_OF_CODE, NOT_FOUND, REFUSED, UNAVAILABLE, CommandError, stderr
 from service.settings import Settings
 from service.store import Store, StoreUnavailable
+from service.store.sealing import SealError
 from service.workflows import Runtime
 
 FIRST_KEYS = {Role.ADMIN: "first start: administration", Role.CLINICIAN: "first start: the page"}
@@ -57,14 +58,18 @@ def opened(
     except ValidationError as error:
         wrong = ", ".join(sorted({f"{e['loc'][0]} ({e['type']})" for e in error.errors()}))
         raise CommandError("configuration", f"settings (CHARTBRIEF_*) are not valid: {wrong}") from None
-    store = Store(settings)
+    try:
+        store = Store(settings)
+    except SealError as error:
+        raise CommandError("configuration", str(error)) from None
     services = Services(settings, store)
     session = Opened(settings.tenant, services, patient_id or "")
     running: Runtime | None = None
-    status = 500
+    status, reached = 500, False
     try:
         with working("Opening the store ..."):
             store.ping()
+            reached = True
             if runtime:
                 running = services.runtime = Runtime(store, progress).launch()
         yield session
@@ -77,10 +82,11 @@ def opened(
         raise
     except StoreUnavailable as error:
         status = 503
-        raise CommandError("unavailable", str(error)) from None
+        raise CommandError(error.code, str(error)) from None
     finally:
         try:
-            _audit(session, command, status)
+            if reached:  # else nothing was shown, and there is nowhere to write it
+                _audit(session, command, status)
         finally:
             if running is not None:
                 running.close()

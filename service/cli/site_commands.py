@@ -54,8 +54,11 @@ def add_site(
         output.emit(added)
         return
     console = output.stdout()
-    console.print(f"Site {added['name']} is connected. Register this public key (JWKS) with its app:", markup=False)
-    console.print(json.dumps(added.get("jwks", {}), indent=2), markup=False, soft_wrap=True)
+    if added["jwks"]["keys"]:
+        console.print(f"Site {added['name']} is added. Register this public key (JWKS) with the vendor:", markup=False)
+        console.print(json.dumps(added["jwks"], indent=2), markup=False, soft_wrap=True)
+    else:
+        console.print(f'Site {added["name"]} is added. It asks for no token (auth = "none"): no key.', markup=False)
     console.print(f"Then: chartbrief site check {added['name']}", markup=False)
 
 

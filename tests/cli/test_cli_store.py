@@ -124,6 +124,7 @@ def test_from_a_site_file_to_a_summary(
         (("site", "show", "north"), "kty"),
         (("site", "list"), "ready"),
         (("refresh", patient), "offered = "),
+        (("refresh", patient), "done, all 14 sections read"),
     ):
         code, out = words(*command)
         assert code == 0 and shown in out, command
@@ -222,9 +223,31 @@ def test_without_a_database_a_command_says_so(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     code, document = run("patient", "list")
     assert (code, document["error"]["code"]) == (5, "unavailable")
+    monkeypatch.setenv("DATABASE_URL", "mysql://nobody:secret@127.0.0.1/none")
+    code, document = run("patient", "list")
+    assert (code, document["error"]["code"]) == (3, "configuration")
+    assert "postgresql://" in document["error"]["message"] and "secret" not in str(document)
     monkeypatch.setenv("CHARTBRIEF_TENANT", "Not A Tenant")
     code, document = run("patient", "list")
     assert (code, document["error"]["code"]) == (3, "configuration") and "tenant" in document["error"]["message"]
+
+
+def test_a_home_that_cannot_be_written_to_is_no_defect(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CHARTBRIEF_HOME", str(tmp_path / "file"))
+    monkeypatch.delenv("DATABASE_URL")
+    code, document = run("patient", "list")
+    assert (code, document["error"]["code"]) == (3, "configuration")
+    assert "CHARTBRIEF_HOME" in document["error"]["message"]
+
+
+def test_a_site_without_tokens_has_no_key_to_register(words: Run, tmp_path: Path) -> None:
+    file = tmp_path / "open.toml"
+    file.write_text('name = "open"\nvendor = "generic"\nfhir_base = "https://fhir.example.org/R4"\nauth = "none"\n')
+    code, out = words("site", "add", str(file))
+    assert code == 0 and "no key" in out and "JWKS" not in out
 
 
 def test_a_defect_shows_the_way_to_it_and_nothing_of_the_record(

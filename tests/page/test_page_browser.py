@@ -171,6 +171,37 @@ async def test_a_clinician_signs_in_reads_and_opens_the_source_of_a_statement(
     await visit.close()
 
 
+async def test_a_link_fills_the_key_in_and_no_server_sees_it(chromium: Any, place: tuple[str, str, str]) -> None:
+    base, key, patient = place
+    context = await chromium.new_context()
+    visit = Visit(context, await context.new_page(), base)
+    page = visit.page
+    await page.goto(f"{base}/patients/{patient}#key={key}")
+    assert await page.input_value("#key") == key
+    assert await page.is_visible("#from-link"), "a person is told where the key came from, and decides"
+    assert page.url == f"{base}/patients/{patient}", "the address no longer holds it"
+    assert await context.cookies() == []
+    assert not any(key in url for url in visit.requests)
+    visit.complaints.clear()  # the browser reports the 401 that led here
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("h1:has-text('Oduya')")
+    await page.goto(f"{base}/#key={key}")
+    await page.goto(f"{base}/patients/{patient}#key={key}")
+    await page.wait_for_function("!window.location.hash")
+    await visit.close()
+
+
+async def test_a_link_to_another_machine_fills_nothing_in(chromium: Any, place: tuple[str, str, str]) -> None:
+    base, key, _ = place
+    context = await chromium.new_context()
+    page = await context.new_page()
+    await page.goto(f"{base.replace('127.0.0.1', 'ward.localhost')}/login#key={key}")
+    await page.wait_for_function("!window.location.hash")
+    assert await page.input_value("#key") == ""
+    assert not await page.is_visible("#from-link")
+    await context.close()
+
+
 async def test_a_hostile_record_stays_text_wherever_it_is_opened(chromium: Any, place: tuple[str, str, str]) -> None:
     visit = await Visit.begin(chromium, *place)
     page = visit.page

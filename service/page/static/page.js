@@ -2,6 +2,10 @@
 // a page that shows the same. Everything a source wrote reaches the DOM through textContent only.
 "use strict";
 (() => {
+  // A link to sign in with, opened by somebody who is signed in: its key leaves the address (login.js).
+  if (window.location.hash.startsWith("#key=")) {
+    window.history.replaceState(null, "", window.location.pathname + window.location.search);
+  }
   const panel = document.getElementById("panel");
   const title = document.getElementById("panel-title");
   const tabs = document.getElementById("panel-tabs");
