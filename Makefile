@@ -18,7 +18,10 @@ setup: $(STAMP) ## create .venv and install the pinned, hashed dependencies
 $(STAMP): $(LOCK) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Chartbrief needs CPython 3.11, 3.12 or 3.13; none was found. Install one, or: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON) (about a minute, once) ..."
-	@$(PYTHON) -m venv --clear $(VENV) || { echo "The venv module is missing (Debian/Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	@test -w . || { echo "This folder cannot be written to: $(VENV) and the data would go here. Copy it to a folder of your own." >&2; exit 1; }
+	@$(PYTHON) -c "" 2>/dev/null || { echo "$(PYTHON) does not run. Name another: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || { echo "The venv module is missing (Debian/Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $(LOCK)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
