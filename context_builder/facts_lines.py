@@ -32,8 +32,23 @@ _SEXES = {"M": "male", "F": "female", "248153007": "male", "248152002": "female"
 def wording(candidate: Candidate, level: Level, how: Wording) -> Printed:
     """The fact in words at `level`."""
     printed = _WRITERS[candidate.block](candidate, level, how)
+    if candidate.entry.has_flag("unread_modifier"):
+        printed = _modified(printed)
     suffix = how.site_suffix(candidate.entries, level)
     return printed._replace(line=printed.line + suffix, suffix=suffix) if suffix else printed
+
+
+_MODIFIED = "meaning changed at the source, see there"
+
+
+def _modified(printed: Printed) -> Printed:
+    """FHIR forbids to act on a resource whose modifierExtension one cannot read; it may even say the opposite."""
+    return printed._replace(
+        line=f"{printed.line}; {_MODIFIED}",
+        text=f"{printed.text}; {_MODIFIED}",
+        detail=join(printed.detail, _MODIFIED),
+        head="",
+    )
 
 
 def _person(candidate: Candidate, level: Level, how: Wording) -> Printed:

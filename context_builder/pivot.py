@@ -49,7 +49,7 @@ def cell_of(candidate: Candidate, level: Level, order: dict[str, int], how: Word
     """The result as a table cell; None when it needs a line of its own (no value, long text, components, negated)."""
     entry = candidate.entry
     assert isinstance(entry, Observation)
-    if not entry.value_display or entry.has_flag("negated"):
+    if not entry.value_display or entry.has_flag("negated", "unread_modifier"):
         return None
     value, unit = observed_value(entry, level)
     if len(value) > CELL_CHARS:

@@ -130,8 +130,14 @@ def _referenced(source: Source, reference: str) -> Json | None:
 def _dosage_items(source: Source) -> list[Json]:
     for key in ("dosageInstruction", "dosage"):
         if key in source.resource:
-            return source.objs(source.resource, key)
+            return sorted(source.objs(source.resource, key), key=lambda step: _place(source, step))
     return []
+
+
+def _place(source: Source, step: Json) -> float:
+    """`sequence`: the order in which steps are taken, which need not be the order in which they were sent."""
+    place = source.number(step, "sequence") if "sequence" in step else None
+    return float("inf") if place is None else place
 
 
 def _period(source: Source) -> tuple[str | None, str | None]:

@@ -221,6 +221,8 @@ def _read(reader: Callable[[Source], Sequence[Any]], source: Source) -> list[Any
         and source.raw.resource_type != "Patient"
     ):
         source.flag("missing_subject", "subject")
+    if item.get("modifierExtension"):
+        source.flag("unread_modifier", "modifierExtension")
     try:
         return list(reader(source))
     except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError, RecursionError) as error:

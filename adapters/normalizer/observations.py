@@ -296,15 +296,12 @@ def _interpretation(source: Source, item: Json) -> str:
     if raw is None:
         return ""
     items = source.objs(item, "interpretation") if isinstance(raw, list) else [source.obj(item, "interpretation")]
+    told = []
     for value in items:
-        for coding in source.objs(value, "coding"):
-            code = source.text(coding, "code")
-            if code:
-                return code
-        text = source.text(value, "text")
-        if text:
-            return text
-    return ""
+        codes = [code for coding in source.objs(value, "coding") if (code := source.text(coding, "code"))]
+        told += codes[:1] or [text for text in [source.text(value, "text")] if text]
+    # Several may stand side by side (`N` for the level, `H` for the change): the one that calls for attention is told.
+    return next((one for one in told if is_abnormal(one)), told[0] if told else "")
 
 
 def _abnormal(interpretation: str, value: Quantity | None, ranges: tuple[ReferenceRange, ...]) -> bool | None:

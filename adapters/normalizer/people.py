@@ -8,6 +8,7 @@ from adapters.normalizer.names import person_name
 from adapters.normalizer.read import Json
 from adapters.normalizer.values import named_refs
 from models.record import Address, Demographics, Identifier
+from models.record.dates import bounds
 
 _RACE = "us-core-race"
 _ETHNICITY = "us-core-ethnicity"
@@ -28,7 +29,7 @@ def demographics(source: Source) -> list[Demographics]:
         Demographics(
             id=source.id(),
             origins=source.origins(),
-            names=tuple(n for n in (person_name(source, x) for x in source.objs(item, "name")) if n),
+            names=tuple(n for n in (person_name(source, x) for x in _names(source)) if n),
             birth_date=birth,
             gender=source.text(item, "gender").lower(),
             birth_sex=sex,
@@ -48,6 +49,17 @@ def demographics(source: Source) -> list[Demographics]:
             flags=tuple(source.flags),
         )
     ]
+
+
+def _names(source: Source) -> list[Json]:
+    """The names as sent, those that were given up last: a maiden name may still be called official."""
+    now = source.raw.retrieved
+
+    def given_up(name: Json) -> bool:
+        end = source.period(name, "period")[1] if "period" in name else None
+        return bool(end and now and bounds(end)[1] < bounds(now)[0])
+
+    return sorted(source.objs(source.resource, "name"), key=given_up)
 
 
 def _us_core(source: Source) -> tuple[tuple[str, ...], tuple[str, ...], str]:

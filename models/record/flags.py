@@ -35,6 +35,7 @@ FlagCode = Literal[
     "entered_in_error",  # the source took it back
     "negated",  # the source says it was NOT done / NOT present
     "refuted",  # verificationStatus refuted
+    "unread_modifier",  # a modifierExtension changes the meaning in a way nobody here can read
     "unreadable_content",  # an attachment without readable text
     "broken_reference",  # a reference that leads nowhere
     "computed_value",  # calculated by us, not measured
