@@ -255,7 +255,11 @@ def _toml(path: Path, what: str) -> dict[str, Any]:
 
 
 def _faults(error: ValidationError) -> str:
-    rows = [
-        (".".join(str(p) for p in e["loc"]), e["msg"]) for e in error.errors(include_input=False, include_url=False)
-    ]
-    return "; ".join(f"{where or 'file'}: {what}" for where, what in rows[:8])
+    rows = []
+    for e in error.errors(include_input=False, include_url=False)[:8]:
+        where = ".".join(str(p) for p in e["loc"])
+        what = {"missing": "is missing", "extra_forbidden": "is not a key here"}.get(
+            e["type"], e["msg"].removeprefix("Value error, ")
+        )
+        rows.append(f"{where}: {what}" if where else what)
+    return "; ".join(rows)

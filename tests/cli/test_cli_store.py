@@ -243,6 +243,15 @@ def test_a_home_that_cannot_be_written_to_is_no_defect(
     assert "CHARTBRIEF_HOME" in document["error"]["message"]
 
 
+def test_a_wrong_site_file_names_its_keys_in_plain_words(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text('name = "a"\nvendor = "generic"\nfhirbase = "x"\n')
+    assert "fhir_base: is missing; fhirbase: is not a key here" in run("site", "add", str(file))[1]["error"]["message"]
+    file.write_text('name = "a"\nvendor = "generic"\nfhir_base = "http://a.example.org"\nauth = "none"\n')
+    message = run("site", "add", str(file))[1]["error"]["message"]
+    assert "must be https" in message and "error" not in message.lower()
+
+
 def test_a_site_without_tokens_has_no_key_to_register(words: Run, tmp_path: Path) -> None:
     file = tmp_path / "open.toml"
     file.write_text('name = "open"\nvendor = "generic"\nfhir_base = "https://fhir.example.org/R4"\nauth = "none"\n')
