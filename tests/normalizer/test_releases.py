@@ -79,7 +79,7 @@ SIGNS = {
     ("DSTU2", "Condition"): "base", ("DSTU2", "AllergyIntolerance"): "substance", ("DSTU2", "MedicationRequest"): "base",
     ("DSTU2", "MedicationStatement"): "base", ("DSTU2", "Encounter"): "base", ("DSTU2", "Observation"): "comment",
     ("DSTU2", "Immunization"): "given", ("DSTU2", "Procedure"): "note", ("DSTU2", "DiagnosticReport"): "diagnosis",
-    ("DSTU2", "DocumentReference"): "date", ("DSTU2", "Patient"): "doctor", ("R5", "Condition"): "asserter",
+    ("DSTU2", "DocumentReference"): "date", ("DSTU2", "Patient"): "name", ("R5", "Condition"): "asserter",
     ("R5", "AllergyIntolerance"): "type", ("R5", "MedicationRequest"): "drug", ("R5", "MedicationStatement"): "drug",
     ("R5", "Encounter"): "period", ("R5", "Procedure"): "when", ("R5", "DocumentReference"): "visit", ("R5", "CarePlan"): "addresses",
 }  # fmt: skip
@@ -154,7 +154,9 @@ def test_a_record_of_r5_without_adherence_is_not_said_to_be_taken() -> None:
 
 
 def test_a_planned_omission_says_so() -> None:
-    plan = resource("CarePlan", status="active", activity=[{"detail": {"code": cc("1", "Running"), "prohibited": True}}])
+    plan = resource(
+        "CarePlan", status="active", activity=[{"detail": {"code": cc("1", "Running"), "prohibited": True}}]
+    )
     (entry,) = read_as("DSTU2", plan)
     assert entry.activities[0].text == "not to be done: Running"
     assert one(resource("CarePlan", status="active", intent="plan", activity=[{"detail": {"description": "Run", "doNotPerform": True}}])).activities[0].text == "not to be done: Run"  # fmt: skip
@@ -168,7 +170,9 @@ def details(entry: AnyEntry) -> dict[str, str]:
 
 
 def test_remarks_name_the_elements_of_the_resource_as_received() -> None:
-    (order,) = read_as("DSTU2", {"resourceType": "MedicationOrder", "id": "1", "patient": P, "status": "active", "dateWritten": "soon"})
+    (order,) = read_as(
+        "DSTU2", {"resourceType": "MedicationOrder", "id": "1", "patient": P, "status": "active", "dateWritten": "soon"}
+    )
     assert details(order)["invalid_date"] == "dateWritten" and details(order)["missing_code"] == "medication[x]"
     (allergy,) = read_as("DSTU2", resource("AllergyIntolerance", substance={"text": "Latex"}))
     assert details(allergy)["text_only"] == "substance" and details(allergy)["missing_status"] == "status"
@@ -176,11 +180,15 @@ def test_remarks_name_the_elements_of_the_resource_as_received() -> None:
     assert details(problem)["missing_onset"] == "onset[x], dateRecorded"
     (shot,) = read_as("DSTU2", vaccine(wasNotGiven=True))
     assert details(shot)["negated"] == "wasNotGiven"
-    (visit,) = read_as("R5", resource("Encounter", status="completed", actualPeriod={"start": "2024-02-02", "end": "2024-01-01"}))
+    (visit,) = read_as(
+        "R5", resource("Encounter", status="completed", actualPeriod={"start": "2024-02-02", "end": "2024-01-01"})
+    )
     assert details(visit)["status_conflict"] == "actualPeriod: the end is before the start"
     (operation,) = read_as("R5", resource("Procedure", status="completed", code=cc("1")))
     assert details(operation)["missing_date"] == "occurrence[x]"
-    (drug,) = read_as("R5", resource("MedicationRequest", status="active", medication={"reference": {"reference": "Medication/gone"}}))
+    (drug,) = read_as(
+        "R5", resource("MedicationRequest", status="active", medication={"reference": {"reference": "Medication/gone"}})
+    )
     assert details(drug)["broken_reference"] == "medication.reference"
 
 
@@ -205,7 +213,11 @@ def test_origins_lead_into_the_resource_as_received() -> None:
 def test_what_is_referred_to_is_read_in_its_release_too() -> None:
     order = {"resourceType": "MedicationOrder", "id": "1", "patient": P, "status": "active", "dateWritten": "2024-05-01",
              "medicationReference": {"reference": "Medication/m"}, "prescriber": {"reference": "Practitioner/d"}}  # fmt: skip
-    drug = {"resourceType": "Medication", "id": "m", "product": {"ingredient": [{"item": {"display": "codeine"}}, {"item": {"display": "caffeine"}}]}}
+    drug = {
+        "resourceType": "Medication",
+        "id": "m",
+        "product": {"ingredient": [{"item": {"display": "codeine"}}, {"item": {"display": "caffeine"}}]},
+    }
     doctor = {"resourceType": "Practitioner", "id": "d", "name": {"family": ["Dee"], "given": ["Ann"]}}
     goal = {"resourceType": "Goal", "id": "g", "subject": P, "description": "Walk daily"}
     plan = resource("CarePlan", "2", status="active", goal=[{"reference": "Goal/g"}])
@@ -221,7 +233,9 @@ def test_what_is_referred_to_is_read_in_its_release_too() -> None:
 
 def test_contained_drugs_of_r5_are_read() -> None:
     drug = {"resourceType": "Medication", "id": "m", "ingredient": [{"item": {"concept": cc("1", "aspirin")}}]}
-    item = resource("MedicationRequest", status="active", contained=[drug], medication={"reference": {"reference": "#m"}})
+    item = resource(
+        "MedicationRequest", status="active", contained=[drug], medication={"reference": {"reference": "#m"}}
+    )
     (entry,) = read_as("R5", item)
     assert entry.concept.display == "aspirin"
 
@@ -256,7 +270,9 @@ def test_no_shape_breaks_the_turning(data: st.DataObject, release: str, kind: st
     parts = [p for p in FACTS[kind][1] if written(kind, release, p) is not None]
     item = written(kind, release, *data.draw(st.lists(st.sampled_from(parts), min_size=1, max_size=4, unique_by=id)))
     assert item is not None
-    for name in data.draw(st.lists(st.sampled_from(sorted(set(item) - {"resourceType", "id"})), min_size=1, max_size=3)):
+    for name in data.draw(
+        st.lists(st.sampled_from(sorted(set(item) - {"resourceType", "id"})), min_size=1, max_size=3)
+    ):
         item[name] = data.draw(JUNK)
     made = normalize([raw(item, fhir_version=release)])
     assert made.ledger.balanced and made.ledger.offered == 1
@@ -295,7 +311,12 @@ def test_profiles_that_tell_a_release(profile: Any, release: str) -> None:
 
 def test_profiles_that_disagree_tell_nothing() -> None:
     two = ["http://hl7.org/fhir/5.0/StructureDefinition/Patient", "http://hl7.org/fhir/DSTU2/x"]
-    assert release_of_profiles({"profile": two}) == release_of_profiles({"profile": "x"}) == release_of_profiles(None) == ""
+    assert (
+        release_of_profiles({"profile": two})
+        == release_of_profiles({"profile": "x"})
+        == release_of_profiles(None)
+        == ""
+    )
 
 
 def bundle_of(*items: Json) -> bytes:

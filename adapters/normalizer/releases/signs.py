@@ -82,6 +82,8 @@ _SHAPES: dict[str, Callable[[Json], str]] = {
     "Immunization": lambda r: "R5" if _linked(r.get("reason")) else "",
     "MedicationRequest": lambda r: "R5" if _linked(r.get("medication")) or _linked(r.get("reason")) else "",
     "MedicationStatement": lambda r: "R5" if _linked(r.get("medication")) or _linked(r.get("reason")) else "",
+    "Patient": lambda r: "DSTU2" if _old_name(r.get("name")) else "",
+    "Practitioner": lambda r: "DSTU2" if isinstance(r.get("name"), dict) or _old_name(r.get("name")) else "",
     "Procedure": lambda r: "R5" if _linked(r.get("reason")) else "",
 }
 """Type -> what the shape of an element says where its name is the same in several releases."""
@@ -103,3 +105,8 @@ def _linked(value: object) -> bool:
     if isinstance(value, list):
         return any(_linked(v) for v in value)
     return isinstance(value, dict) and ("concept" in value or isinstance(value.get("reference"), dict))
+
+
+def _old_name(value: object) -> bool:
+    """Whether a list of names has one whose family name is a list, as in DSTU2."""
+    return isinstance(value, list) and any(isinstance(n, dict) and isinstance(n.get("family"), list) for n in value)
