@@ -7,11 +7,12 @@ from service.practice_ehr.dress import Dress, Json
 from service.practice_ehr.search_params import params_of
 
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+VERSIONS = {"R4": "4.0.1", "DSTU2": "1.0.2"}
 SMART_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
 def capability_statement(dress: Dress, base: str, token_url: str | None, date: str) -> Json:
-    """Exactly the types, interactions and search parameters the server answers; no security for an open server."""
+    """A Conformance where the dress writes DSTU2. Exactly the types, interactions and search parameters the server answers; no security for an open server."""
     rest: Json = {"mode": "server", "resource": [_resource(dress, name) for name in sorted(dress.types)]}
     if token_url:
         rest["security"] = {
@@ -19,15 +20,17 @@ def capability_statement(dress: Dress, base: str, token_url: str | None, date: s
             "service": [{"coding": [{"system": SMART_SERVICE, "code": "SMART-on-FHIR"}]}],
             "extension": [{"url": OAUTH_URIS, "extension": [{"url": "token", "valueUri": token_url}]}],
         }
+    statement = "Conformance" if dress.release == "DSTU2" else "CapabilityStatement"
     return {
-        "resourceType": "CapabilityStatement",
+        "resourceType": statement,
         "status": "active",
         "date": date,
         "publisher": "Chartbrief practice EHR",
         "kind": "instance",
         "software": {"name": dress.software},
         "implementation": {"description": dress.title, "url": base},
-        "fhirVersion": "4.0.1",
+        "fhirVersion": VERSIONS[dress.release],
+        **({"acceptUnknown": "no"} if statement == "Conformance" else {}),
         "format": ["json"],
         "rest": [rest],
     }

@@ -135,6 +135,8 @@ class Dress(Strict):
         default="lakeshore", description="Which hospital of the built-in population wears it by default."
     )
     profile: str = Field(default="generic", description="Folder of adapters/vendors that speaks to such an EHR.")
+    variant: str = Field(default="", description="The variant of that profile.")
+    release: Literal["R4", "DSTU2"] = Field(default="R4", description="The FHIR release it writes and declares.")
     base_path: str = Field(pattern=r"^(/[A-Za-z0-9_.{}-]+)+$")
     tenant: str = Field(default="0", description="Default of the hospital's number.")
     content_type: str = "application/fhir+json; charset=utf-8"

@@ -215,7 +215,7 @@ def _wants_fhir(exchange: Exchange) -> bool:
 
 def _raw(resource: Json) -> Reply:
     try:
-        data = base64.b64decode(str(resource.get("data", "")), validate=True)
+        data = base64.b64decode(str(resource.get("data") or resource.get("content", "")), validate=True)
     except binascii.Error:
         raise bad_request("The content cannot be given.", "exception", 500) from None
     return Reply(200, data, str(resource.get("contentType", "application/octet-stream")), count=1)
