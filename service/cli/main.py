@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from service.cli import (
+    directory_commands,
     file_commands,
     key_commands,
     patient_commands,
@@ -36,6 +37,7 @@ for room in (
     service_commands,
     key_commands,
     practice_commands,
+    directory_commands,
 ):
     room.register(app)
 
