@@ -151,8 +151,24 @@ def test_what_is_no_list_is_refused_with_a_code(data, code) -> None:
             st.lists(inner, max_size=3)
             | st.dictionaries(
                 st.sampled_from(
-                    "resourceType name address contained managingOrganization reference endpoint alias partOf extension "
-                    "connectionType coding code id status city".split()
+                    [
+                        "resourceType",
+                        "name",
+                        "address",
+                        "contained",
+                        "managingOrganization",
+                        "reference",
+                        "endpoint",
+                        "alias",
+                        "partOf",
+                        "extension",
+                        "connectionType",
+                        "coding",
+                        "code",
+                        "id",
+                        "status",
+                        "city",
+                    ]
                 ),
                 inner,
                 max_size=6,
