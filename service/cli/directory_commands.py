@@ -12,7 +12,7 @@ from service.cli.file_commands import AsJson
 directory = typer.Typer(
     no_args_is_help=True, help="Find a hospital's FHIR base in the endpoint lists that vendors publish."
 )
-Vendor = Annotated[str, typer.Option("--vendor", help="A vendor or product, e.g. epic, cerner, meditech.")]
+Vendor = Annotated[str, typer.Option("--vendor", help="A vendor or product, by any of its names.")]
 DEFAULT_MAX_MB = 500
 
 
