@@ -17,6 +17,7 @@ from service.cli import (
     record_commands,
     service_commands,
     site_commands,
+    write_commands,
 )
 from service.cli.output import DEFECT, INTERRUPTED, USAGE, CommandError, emit_error, wants_json
 
@@ -38,6 +39,7 @@ for room in (
     key_commands,
     practice_commands,
     directory_commands,
+    write_commands,
 ):
     room.register(app)
 

@@ -70,6 +70,10 @@ EXIT_OF_CODE: dict[str, int] = {
     "unknown_run": NOT_FOUND,
     "conflict": REFUSED,
     "site_refused": REFUSED,
+    "invalid_write": BAD_INPUT,
+    "write_refused": REFUSED,
+    "write_failed": UNAVAILABLE,
+    "write_unknown": UNAVAILABLE,
     "refused": REFUSED,
 }
 """Every error code a command can answer with, and the exit code it ends with."""
