@@ -36,6 +36,8 @@ from adapters.section import UNDATED, SectionFetch, section_result
 from adapters.smart.backend import REFUSAL_SECONDS, BackendAuth, MemoryTokens, Token, TokenStore
 from adapters.smart.discovery import DISCOVERY_TRIES, SmartConfiguration, discover
 from adapters.smart.keys import KeyPair
+from adapters.smart.scopes import syntax_of
+from adapters.smart.writing import Need, covers, writing_scopes
 from models.record import SECTIONS, RawResource, Section, Value
 
 __all__ = ["Progress", "SectionFetch", "SiteReport", "Source"]
@@ -137,7 +139,11 @@ class Source:
             return SiteReport(site=name, capabilities=capabilities, types_granted=wanted, types_missing=missing)
         configuration = await discover(self._http, self.site.fhir_base, capabilities.oauth)
         self._http.egress.look(configuration.token_endpoint)
-        self.auth.plan(configuration, wanted, {t: w for t, w in self._writes.items() if t in wanted})
+        self.auth.plan(configuration, wanted)
+        if self._writes:
+            known, listed = configuration.capabilities, configuration.scopes_supported
+            syntax = syntax_of(known, listed, self.profile.scope_syntax)
+            self.auth.asked = writing_scopes({t: w for t, w in self._writes.items() if t in wanted}, syntax)
         self._token = await self.auth.token()
         granted = self.auth.granted(self._token)
         return SiteReport(
@@ -235,9 +241,9 @@ class Source:
                 return answer
             refused = token.access_token
 
-    def may(self, resource_type: str, need: Literal["read", "search", "create", "update"]) -> bool:
+    def may(self, resource_type: str, need: Need) -> bool:
         """Whether the granted scopes cover it; True at a site that asks for no token."""
-        return self._token is None or resource_type in self.auth.granted(self._token, need)
+        return self._token is None or covers(self._token.scope, self.auth.asked, resource_type, need)
 
     async def _read(self, url: str, resource_type: str, most_bytes: int) -> Answer:
         return await self.get(url, resource_type, most_bytes)

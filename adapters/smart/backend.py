@@ -15,7 +15,7 @@ from adapters.fhir.pace import http_date
 from adapters.profile import Profile, SiteConfig
 from adapters.smart.discovery import SmartConfiguration
 from adapters.smart.keys import KeyPair
-from adapters.smart.scopes import granted_types, minimum_scopes, syntax_of, writing_scopes
+from adapters.smart.scopes import granted_types, minimum_scopes, syntax_of
 from models.record import Value
 
 EARLY_SECONDS = 60.0
@@ -101,13 +101,8 @@ class BackendAuth:
         self.asked: tuple[str, ...] = ()
         self.token_calls = 0
 
-    def plan(
-        self,
-        configuration: SmartConfiguration,
-        resource_types: Iterable[str],
-        writes: Mapping[str, Literal["create", "update"]] | None = None,
-    ) -> None:
-        """Settle which scopes to ask for: those for `writes` where something is to be written, else for reading. Raises ConfigurationError when the site cannot verify our key."""
+    def plan(self, configuration: SmartConfiguration, resource_types: Iterable[str]) -> None:
+        """Settle which scopes to ask for. Raises ConfigurationError when the site cannot verify our key."""
         if self._key is None or not self._site.client_id:
             raise ConfigurationError("the site needs client_id and a key for backend services", code="no_client_key")
         known = [a for a in configuration.algorithms if a in ("RS384", "ES384")]
@@ -117,7 +112,7 @@ class BackendAuth:
             )
         self.configuration = configuration
         syntax = syntax_of(configuration.capabilities, configuration.scopes_supported, self._profile.scope_syntax)
-        self.asked = writing_scopes(writes, syntax) if writes else minimum_scopes(resource_types, syntax)
+        self.asked = minimum_scopes(resource_types, syntax)
 
     async def token(self, *, not_this: str = "") -> Token:
         """A token that is good for at least EARLY_SECONDS; `not_this` names one the site just refused.
@@ -136,8 +131,8 @@ class BackendAuth:
                 self._refusal = (error, self._clock() + REFUSAL_SECONDS)
                 raise
 
-    def granted(self, token: Token, need: Literal["read", "search", "create", "update"] = "read") -> frozenset[str]:
-        """Resource types the token lets us read, search, create or update."""
+    def granted(self, token: Token, need: Literal["read", "search"] = "read") -> frozenset[str]:
+        """Resource types the token lets us read or search."""
         return granted_types(token.scope, self.asked, need)
 
     def _is_good(self, token: Token) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Literal
 
-_V1 = {"read": "read", "search": "read", "create": "write", "update": "write"}
 _SCOPE = re.compile(r"^(?:system|user|patient)/(\*|[A-Za-z]+)\.(\*|read|write|(?=[cruds])c?r?u?d?s?)(?:\?.*)?$")
 
 
@@ -34,18 +33,11 @@ def minimum_scopes(resource_types: Iterable[str], syntax: Literal["v1", "v2"]) -
     return tuple(f"system/{name}.{suffix}" for name in sorted(set(resource_types)))
 
 
-def writing_scopes(writes: Mapping[str, Literal["create", "update"]], syntax: Literal["v1", "v2"]) -> tuple[str, ...]:
-    """The smallest scopes for writing types: create and search (to find what is there already), or read and update."""
-    if syntax == "v2":
-        return tuple(f"system/{name}.{'cs' if what == 'create' else 'ru'}" for name, what in sorted(writes.items()))
-    return tuple(f"system/{name}.{verb}" for name in sorted(writes) for verb in ("read", "write"))
-
-
 def granted_types(
-    granted: str | None, asked: Iterable[str], need: Literal["read", "search", "create", "update"] = "read"
+    granted: str | None, asked: Iterable[str], need: Literal["read", "search"] = "read"
 ) -> frozenset[str]:
-    """The types of `asked` scopes that `granted` lets us read, search, create or update (v2 tells them apart). No `scope`
-    in the answer means all that was asked (RFC 6749, 5.1)."""
+    """The types of `asked` scopes that `granted` lets us read, or search (v2 tells them apart). No `scope` in the
+    answer means all that was asked (RFC 6749, 5.1)."""
     names = {m.group(1) for s in asked if (m := _SCOPE.match(s))}
     if granted is None:
         return frozenset(names)
@@ -55,6 +47,6 @@ def granted_types(
         if not match:
             continue
         kind, verbs = match.groups()
-        if verbs == "*" or (need[0] in verbs if verbs not in ("read", "write") else verbs == _V1[need]):
+        if verbs in ("read", "*") or (verbs != "write" and need[0] in verbs):
             allowed |= names if kind == "*" else ({kind} & names)
     return frozenset(allowed)
