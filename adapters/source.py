@@ -109,7 +109,9 @@ class Source:
         return self._http.requests
 
     def resource_types(self, sections: Iterable[Section] = SECTIONS) -> tuple[str, ...]:
-        """Types that are needed for `sections`, with those their references lead to."""
+        """Types that are needed for `sections`, with those their references lead to; to write: the types written."""
+        if self._writes:
+            return tuple(sorted(self._writes))
         wanted = {q.resource_type for s in sections for q in self.profile.sections[s].queries}
         drugs = wanted & {"MedicationRequest", "MedicationOrder", "MedicationStatement"}
         supporting = {t for t in self.profile.hydrate if t != "Observation" and (t != "Medication" or drugs)}
@@ -131,7 +133,7 @@ class Source:
 
     async def _discover(self) -> SiteReport:
         capabilities = await self._capabilities()
-        types = tuple(sorted(self._writes)) or self.resource_types()
+        types = self.resource_types()
         wanted = tuple(t for t in types if capabilities.offers(t))
         missing = tuple(t for t in types if t not in wanted)
         name = self.site.name
@@ -233,7 +235,7 @@ class Source:
         while True:
             told = {"Accept": self.profile.accept, "Content-Type": "application/fhir+json", **headers}
             token = None
-            if self.site.auth == "backend":
+            if self.site.auth != "none":
                 token = await self.auth.token(not_this=refused)
                 told["Authorization"] = f"Bearer {token.access_token}"
             answer = await self._http.send(method, url, headers=told, content=content, lane=resource_type, tries=tries)

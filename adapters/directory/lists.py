@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ import orjson
 from msgspec import Meta
 
 from adapters.directory.products import product_of
-from adapters.fhir.capabilities import release_of
+from adapters.fhir.capabilities import read_capabilities
 from models.record import Value
 
 LONGEST_ADDRESS = 500
@@ -266,8 +267,14 @@ def _declared(endpoint: dict[str, Any]) -> str:
         for e in (extensions if isinstance(extensions, list) else [])
         if isinstance(e, dict) and e.get("url") == FHIR_VERSION
     ]
-    releases = [release_of(v) for v in versions if v[:1].isdigit()]
+    releases = [_release_of(v) for v in versions if v[:1].isdigit()]
     return "R4" if "R4" in releases else next(iter(releases), "")
+
+
+@cache
+def _release_of(version: str) -> str:
+    """The release of a version number, as a capability statement of that version would be read."""
+    return read_capabilities({"resourceType": "CapabilityStatement", "fhirVersion": version}).release
 
 
 def _place(addresses: Any) -> tuple[str, str]:
