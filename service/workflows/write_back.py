@@ -42,14 +42,7 @@ def write_back(store: Store, tenant: str, patient_id: str, site: str, make: Make
             return await write(source, thing, at, send=send)
 
     found = asyncio.run(ask())
-    log.info(
-        "written" if found.written else "not_written",
-        site=site,
-        resource_type=found.resource_type,
-        state=found.state,
-        code=found.code,
-        sent=send,
-    )
+    log.debug("written" if found.written else "not_written", site=site, state=found.state, code=found.code)
     return found
 
 
