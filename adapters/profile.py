@@ -152,6 +152,9 @@ class SiteConfig(Strict):
     client_id: str = ""
     token_hosts: tuple[HostPort, ...] = Field(default=(), description="Hosts besides the base's that may be called.")
     allow_loopback: bool = Field(default=False, description="Practice servers on this machine only.")
+    write: tuple[Literal["Observation", "DocumentReference", "CarePlan"], ...] = Field(
+        default=(), description="What the hospital permits us to write; nothing unless it says so."
+    )
     freshness_hours: float = Field(default=24.0, gt=0, description="Older answers are called stale.")
     overrides: dict[str, Any] = Field(default={}, description="Any part of the profile, by the same keys.")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
@@ -36,6 +36,8 @@ from adapters.section import UNDATED, SectionFetch, section_result
 from adapters.smart.backend import REFUSAL_SECONDS, BackendAuth, MemoryTokens, Token, TokenStore
 from adapters.smart.discovery import DISCOVERY_TRIES, SmartConfiguration, discover
 from adapters.smart.keys import KeyPair
+from adapters.smart.scopes import syntax_of
+from adapters.smart.writing import Need, covers, writing_scopes
 from models.record import SECTIONS, RawResource, Section, Value
 
 __all__ = ["Progress", "SectionFetch", "SiteReport", "Source"]
@@ -70,13 +72,15 @@ class Source:
         clock: Callable[[], float] = time.time,
         egress: Egress | None = None,
         http: Http | None = None,
+        writes: Mapping[str, Literal["create", "update"]] | None = None,
     ) -> None:
-        """`clock` gives Unix time. Raises ConfigurationError for a site that cannot be opened as it is configured."""
+        """`clock` gives Unix time. `writes`: opened to write these types, and with scopes for that only. Raises ConfigurationError for a site that cannot be opened as it is configured."""
         self.tenant, self.site = tenant, site
         self.profile: Profile = site.profile()
         hosts = (*site.token_hosts, *self.profile.token_hosts)
         gate = egress or Egress(site.fhir_base, allow_loopback=site.allow_loopback, extra_hosts=hosts)
         pace = shared_pace(site.fhir_base, self.profile.limits.requests_per_second)
+        self._writes = dict(writes or {})
         self._http = http or Http(gate, self.profile.limits, pace=pace)
         self._clock = clock
         self.auth = BackendAuth(
@@ -105,7 +109,9 @@ class Source:
         return self._http.requests
 
     def resource_types(self, sections: Iterable[Section] = SECTIONS) -> tuple[str, ...]:
-        """Types that are needed for `sections`, with those their references lead to."""
+        """Types that are needed for `sections`, with those their references lead to; to write: the types written."""
+        if self._writes:
+            return tuple(sorted(self._writes))
         wanted = {q.resource_type for s in sections for q in self.profile.sections[s].queries}
         drugs = wanted & {"MedicationRequest", "MedicationOrder", "MedicationStatement"}
         supporting = {t for t in self.profile.hydrate if t != "Observation" and (t != "Medication" or drugs)}
@@ -136,6 +142,10 @@ class Source:
         configuration = await discover(self._http, self.site.fhir_base, capabilities.oauth)
         self._http.egress.look(configuration.token_endpoint)
         self.auth.plan(configuration, wanted)
+        if self._writes:
+            known, listed = configuration.capabilities, configuration.scopes_supported
+            syntax = syntax_of(known, listed, self.profile.scope_syntax)
+            self.auth.asked = writing_scopes({t: w for t, w in self._writes.items() if t in wanted}, syntax)
         self._token = await self.auth.token()
         granted = self.auth.granted(self._token)
         return SiteReport(
@@ -203,6 +213,39 @@ class Source:
             "GET", url, headers=headers, lane=resource_type, worth_retrying=worth_retrying, most_bytes=most_bytes
         )
         return answer, token
+
+    async def send(
+        self,
+        method: Literal["POST", "PUT"],
+        url: str,
+        resource_type: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        *,
+        tries: int | None,
+    ) -> Answer:
+        """Send a resource with our token, once more with a new one after a 401 (which means that nothing was done).
+
+        `tries`: how often it may be sent; None where repeating is safe. Returns answers of any status; raises
+        SiteUnavailable when none came.
+        """
+        if not same_origin(url, self.site.fhir_base):
+            raise EgressRefused("a link to another origin", code="egress_origin")
+        refused = ""
+        while True:
+            told = {"Accept": self.profile.accept, "Content-Type": "application/fhir+json", **headers}
+            token = None
+            if self.site.auth != "none":
+                token = await self.auth.token(not_this=refused)
+                told["Authorization"] = f"Bearer {token.access_token}"
+            answer = await self._http.send(method, url, headers=told, content=content, lane=resource_type, tries=tries)
+            if answer.status != 401 or token is None or refused:
+                return answer
+            refused = token.access_token
+
+    def may(self, resource_type: str, need: Need) -> bool:
+        """Whether the granted scopes cover it; True at a site that asks for no token."""
+        return self._token is None or covers(self._token.scope, self.auth.asked, resource_type, need)
 
     async def _read(self, url: str, resource_type: str, most_bytes: int) -> Answer:
         return await self.get(url, resource_type, most_bytes)

@@ -18,6 +18,7 @@ class TypeCapability(Value, frozen=True):
 
     interactions: tuple[str, ...] = ()
     search_params: tuple[str, ...] = ()
+    conditional_create: Annotated[bool, Meta(description="Whether If-None-Exist is declared to be obeyed.")] = False
 
 
 class Capabilities(Value, frozen=True):
@@ -59,6 +60,7 @@ def read_capabilities(resource: Any) -> Capabilities:
                 types[item["type"]] = TypeCapability(
                     interactions=_names(item.get("interaction"), "code"),
                     search_params=_names(item.get("searchParam"), "name"),
+                    conditional_create=item.get("conditionalCreate") is True,
                 )
         oauth |= _oauth(rest.get("security"))
     return Capabilities(fhir_version=version, release=release_of(version), software=name, types=types, oauth=oauth)

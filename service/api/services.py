@@ -33,6 +33,7 @@ from service.api.schemas import (
     SiteSearchBody,
 )
 from service.api.session import FailedLogins, Sessions
+from service.api.writing import Writing
 from service.settings import Settings
 from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
 from service.store.access import hash_secret
@@ -59,7 +60,7 @@ class Principal:
     role: str
 
 
-class Services(Reading):
+class Services(Reading, Writing):
     """Everything a route or a command may call. What a caller can cause is raised as Problem, and nothing else."""
 
     def __init__(self, settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> None:
@@ -269,6 +270,12 @@ class Services(Reading):
         if found is None or found["patient_id"] != patient_id:
             raise Problem("unknown_run")
         return _run_state(found, run_id, patient_id)
+
+    def links(self, tenant: str, patient_id: str) -> dict[str, str]:
+        """The sites that know a patient, and as whom."""
+        known(patient_id, "unknown_patient")
+        with refusals():
+            return self.store.links(tenant, patient_id)
 
     def chart(self, tenant: str, patient_id: str, as_of: str | None = None) -> Chart:
         """The patient's chart from all sites."""

@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from service.cli import (
+    directory_commands,
     file_commands,
     key_commands,
     patient_commands,
@@ -16,6 +17,7 @@ from service.cli import (
     record_commands,
     service_commands,
     site_commands,
+    write_commands,
 )
 from service.cli.output import DEFECT, INTERRUPTED, USAGE, CommandError, emit_error, wants_json
 
@@ -36,6 +38,8 @@ for room in (
     service_commands,
     key_commands,
     practice_commands,
+    directory_commands,
+    write_commands,
 ):
     room.register(app)
 

@@ -39,9 +39,14 @@ def capability_statement(dress: Dress, base: str, token_url: str | None, date: s
 def _resource(dress: Dress, name: str) -> Json:
     support = dress.types[name]
     interactions = [c for c, has in (("read", support.read), ("search-type", support.search)) if has]
+    writes = dress.writes.get(name)
+    if writes:
+        interactions += [c for c, has in (("create", writes.create), ("update", writes.update)) if has]
     row: Json = {"type": name, "interaction": [{"code": c} for c in interactions]}
     if dress.meta.version_id:
         row["versioning"] = "versioned"
+    if writes and writes.create:
+        row["conditionalCreate"] = writes.conditional
     if support.search:
         known = params_of(name)
         row["searchParam"] = [{"name": p, "type": known[p].fhir_type} for p in support.params]

@@ -33,7 +33,7 @@ _BY_TYPE = {
     "name:string:name.family|name.given|name.text|name.prefix|name.suffix birthdate:date:birthDate gender:token:gender "
     "telecom:token:telecom address-postalcode:string:address.postalCode",
     "Observation": f"{_SUBJECT} category:token:category code:token:code "
-    "date:date:effectiveDateTime|effectivePeriod|effectiveInstant issued:date:issued",
+    "date:date:effectiveDateTime|effectivePeriod|effectiveInstant issued:date:issued identifier:token:identifier",
     "Condition": "patient:reference:subject|patient subject:reference:subject encounter:reference:encounter category:token:category "
     "clinical-status:token:clinicalStatus clinicalstatus:token:clinicalStatus verification-status:token:verificationStatus code:token:code "
     "onset-date:date:onsetDateTime|onsetPeriod recorded-date:date:recordedDate abatement-date:date:abatementDateTime",
@@ -51,12 +51,13 @@ _BY_TYPE = {
     "category:token:category type:token:type verification-status:token:verificationStatus date:date:recordedDate",
     "Immunization": f"{_PATIENT} date:date:occurrenceDateTime|date status:token:status vaccine-code:token:vaccineCode",
     "Procedure": f"{_SUBJECT} category:token:category code:token:code date:date:performedDateTime|performedPeriod",
-    "CarePlan": f"{_SUBJECT} category:token:category intent:token:intent date:date:period",
+    "CarePlan": f"{_SUBJECT} category:token:category intent:token:intent date:date:period identifier:token:identifier",
     "CareTeam": "patient:reference:subject subject:reference:subject status:token:status category:token:category",
     "Goal": "patient:reference:subject subject:reference:subject lifecycle-status:token:lifecycleStatus "
     "category:token:category start-date:date:startDate",
     "DocumentReference": "patient:reference:subject subject:reference:subject status:token:status category:token:category "
-    "type:token:type date:date:date created:date:created period:date:context.period encounter:reference:context.encounter",
+    "type:token:type date:date:date created:date:created period:date:context.period encounter:reference:context.encounter "
+    "identifier:token:identifier",
     "ServiceRequest": f"{_SUBJECT} category:token:category code:token:code intent:token:intent authored:date:authoredOn",
     "EpisodeOfCare": f"{_PATIENT} status:token:status type:token:type date:date:period",
     "Provenance": "target:reference:target",

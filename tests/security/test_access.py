@@ -28,6 +28,7 @@ ALLOWED = {
         "POST /v1/patients/{patient_id}/context", "POST /v1/patients/{patient_id}/summary", "GET /v1/schema/record",
         "POST /logout", "GET /", "POST /", "GET /patients/{patient_id}", "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary",
         "GET /patients/{patient_id}/sources/{entry_ids}",
+        "POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes",
     },
 }  # fmt: skip
 """Written out by hand, so that a slip in the table does not go unseen: what the role may do, in the words of the design."""
@@ -37,10 +38,11 @@ NO_RECORD = {
     "POST /v1/sites/{site}/patients/search", "GET /", "POST /", "GET /patients/{patient_id}",
     "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary", "GET /patients/{patient_id}/sources/{entry_ids}",
 }  # fmt: skip
+WRITE = {"POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes"}
 CONFIGURE = {"POST /v1/sites", "PUT /v1/sites/{site}"}
-ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE
-ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - {"POST /v1/sites/{site}/check"}
-ALLOWED["clinician"] = ALLOWED["integration"] - {"POST /v1/patients"}
+ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE
+ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - {"POST /v1/sites/{site}/check"}
+ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE) - {"POST /v1/patients"}
 
 BODIES: dict[str, Any] = {
     "POST /v1/sites": {"name": "west", "fhir_base": "https://west.example", "auth": "none"},
@@ -48,7 +50,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/patients": {"site": "north", "site_patient_id": "p8"},
     "POST /v1/patients/search": {"name": "oduya"},
     "POST /v1/sites/{site}/patients/search": {"family": "oduya"},
-}
+} | {r: {"kind": "care_plan", "site": "north", "care_plan": "c1", "note": "Call on Friday."} for r in WRITE}
 PATHS = {
     "site": "north",
     "run_id": "0" * 32,
