@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from adapters.conformance.found_types import GOOD, blank
-from adapters.conformance.report import Coding, ConformanceReport, Live, Parameter, Part, SearchFound, TypeFound
+from adapters.conformance.report import ConformanceReport, Live, Parameter, Part, SearchFound, TypeFound
 from adapters.profile import Profile
 
 Severity = Literal["breaks", "degrades", "info"]
@@ -26,7 +26,6 @@ FEWEST = 5
 """A tenth fewer standard codes counts, among so many entries at least: a test patient has few. Both are ours."""
 _USABLE = GOOD | {"truncated"}
 _CONTROLS: dict[str, Severity] = {"_count": "info", "_revinclude": "degrades"}
-_KINDS = ("standard", "mapped", "local", "unmapped", "text_only", "missing")
 
 
 class Difference(Part):
@@ -235,11 +234,7 @@ def _coding(kind: str, old: TypeFound, new: TypeFound) -> Iterator[Difference]:
     was, now = (c.share("standard") + c.share("mapped") for c in (old.coding, new.coding))
     if abs(now - was) >= MOST_POINTS:
         severity: Severity = "degrades" if now < was else "info"
-        yield _difference(severity, "coding", kind, _shares(old.coding), _shares(new.coding))
-
-
-def _shares(coding: Coding) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {coding.share(name):.0%}" for name in _KINDS if getattr(coding, name))
+        yield _difference(severity, "coding", kind, old.coding.words(), new.coding.words())
 
 
 def _paging(kind: str, old: TypeFound, new: TypeFound) -> Iterator[Difference]:

@@ -67,6 +67,11 @@ class Coding(Part):
         """One kind as a share of all, 0 to 1."""
         return int(getattr(self, name)) / self.entries if self.entries else 0.0
 
+    def words(self) -> str:
+        """`standard 80%, local 20%`."""
+        kinds = [name for name in type(self).model_fields if name != "entries" and getattr(self, name)]
+        return ", ".join(f"{name.replace('_', ' ')} {self.share(name):.0%}" for name in kinds)
+
 
 class Freshness(Part):
     """meta.lastUpdated: on how many resources, and how old in steps (exact times would tell of the patient)."""
