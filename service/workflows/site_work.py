@@ -16,6 +16,7 @@ from adapters.conformance import ConformanceReport, check
 from adapters.conformance.probing import state_of
 from adapters.errors import AdapterError
 from adapters.profile import SiteConfig
+from adapters.smart.backend import MemoryTokens
 from adapters.source import SectionFetch, Source
 from models.record import RESOURCE_TYPE_OF_SECTION, SECTIONS, Coverage, Section
 from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
@@ -157,9 +158,11 @@ class _SiteWork:
             raise Stopping
 
 
-def _source(store: Store, tenant: str, config: SiteConfig) -> Source:
+def _source(store: Store, tenant: str, config: SiteConfig, *, anew: bool = False) -> Source:
+    """`anew`: a backend service gets a token of its own now; a stored one would hide that the site has changed its mind."""
+    tokens = MemoryTokens() if anew and config.auth == "backend" else store.tokens(tenant)
     key = store.client_key(tenant, config.name, config.profile().key_algorithm) if config.auth == "backend" else None
-    return Source(tenant, config, key=key, tokens=store.tokens(tenant))
+    return Source(tenant, config, key=key, tokens=tokens)
 
 
 def _result(task: asyncio.Task[SectionFetch], section: Section, site: str) -> SectionFetch:
@@ -207,7 +210,7 @@ def check_site(store: Store, tenant: str, site: str, patient_id: str | None = No
     config = store.site(tenant, site)
 
     async def ask() -> ConformanceReport:
-        async with _source(store, tenant, config) as source:
+        async with _source(store, tenant, config, anew=True) as source:
             return await check(source, patient_id)
 
     try:

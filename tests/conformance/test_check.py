@@ -48,7 +48,9 @@ async def test_vendor_habits_show():
     with hospital("epic", auth=True) as ehr:
         report = await checked(ehr, page=3)
     found = report.types["Observation"]
-    assert found.paging.linked_by == ("sessionID",) and found.paging.pages == 2 and found.paging.most_on_a_page == 4, "the outcome is an entry too"
+    assert found.paging.linked_by == ("sessionID",) and found.paging.pages == 2 and found.paging.most_on_a_page == 4, (
+        "the outcome is an entry too"
+    )
     assert found.freshness.dated == 0
     assert any(code.startswith("warning/suppressed") for code in found.outcomes)
     assert "observation-flowsheet-id" not in str(found.coding) and found.systems["http://loinc.org"]
