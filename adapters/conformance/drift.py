@@ -135,6 +135,8 @@ def _type(kind: str, old: TypeFound | None, new: TypeFound | None) -> list[Diffe
     if old.use == "read" or new.use == "read":
         return list(_read(kind, old, new))
     found = list(_searches(kind, old, new))
+    if new.paging and new.paging.trouble and not (old.paging and old.paging.trouble):
+        found = [d for d in found if not d.after.startswith("truncated")]  # told as paging, which is why
     changed = bool(found)
     found += _parameters(kind, old, new, changed)
     if old.evidence == new.evidence == "live" and old.state in _USABLE and new.state in _USABLE:

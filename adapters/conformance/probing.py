@@ -36,6 +36,8 @@ MOST_READS = 2
 """References of one type that are tried until one can be read: the first may lead nowhere."""
 MOST_DRUGS = 25
 """Medications that are read: an order by reference is coded by them."""
+MOST_SOFTWARE = 200
+"""Characters of the server's own name."""
 SPARED = frozenset({400, 422})
 """Statuses that may be about one parameter: then the search is tried without it."""
 NO_PATIENT = "no test patient was given: what follows is declared, nothing was probed"
@@ -69,7 +71,7 @@ async def check(
         state="ready",
         probed=bool(patient_id),
         not_probed_because="" if patient_id else NO_PATIENT,
-        software=capabilities.software,
+        software=capabilities.software[:MOST_SOFTWARE],
         fhir_version=capabilities.fhir_version,
         release=capabilities.release,
         statement_read=capabilities.declared,

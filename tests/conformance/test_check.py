@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from adapter_kit import Clock, site_at
 from conformance_kit import checked, dress_with
 from fault_kit import CANARY, PATIENT, hospital, record
 
 from adapters.conformance import ConformanceReport, check
+from adapters.conformance.evidence import parameters
+from adapters.conformance.plan import Probe
+from adapters.fhir.bundle import Page
+from adapters.fhir.search import Found
+from adapters.plan import Search
 from adapters.source import Source
+from models.record import RawResource
 from service.page.report import report_page
 from service.practice_ehr import Fault, PracticeEhr
 
@@ -39,7 +46,7 @@ async def test_every_type_is_probed_live_and_nothing_of_the_patient_is_told(dres
     assert report.types["Condition"].coding.share("text_only") >= 0.8
     assert report.requests == len(seen) < 140 and all(row.method != "DELETE" for row in seen)
     for text in (report.model_dump_json(), report_page(report)):
-        for canary in (*CANARY, PATIENT, "metformin", "Penicillin", "Problem 1"):
+        for canary in (*CANARY, PATIENT, "metformin", "Penicillin", "Problem 1", "1957", "2020-01-01"):
             assert canary not in text, canary
     assert ConformanceReport.model_validate_json(report.model_dump_json()) == report
 
@@ -177,3 +184,37 @@ async def test_what_the_source_of_a_check_is_closed_with_leaves_a_usable_source(
         async with Source("t1", site_at(ehr.base_url)) as source:
             await check(source, PATIENT)
             assert (await source.fetch(PATIENT, "problems")).coverage.state == "present"
+
+
+def answered(*bodies: dict, link: str = "", count: str = "2"):
+    """The parameters of one search for labs, from one page with these resources and this self link."""
+    search = Search("Observation", (("patient", "p1"), ("category", "laboratory"), ("_count", count)))
+    page = Page(resources=[b"{}"] * len(bodies), links=[{"relation": "self", "url": link}] if link else [])
+    found = Found()
+    for number, body in enumerate(bodies):
+        content = orjson.dumps({"resourceType": "Observation", "id": str(number)} | body)
+        found.resources[("Observation", str(number))] = RawResource("t1", "north", "Observation", str(number), content)
+    others = {"category": {"laboratory", "vital-signs"}}
+    return parameters(Probe(search, ("labs",), "patient"), [page], found, others)
+
+
+def of(*codes: str) -> dict:
+    return {"category": [{"coding": [{"code": c}]} for c in codes]}
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (answered(), ("unclear", "unclear", "unclear")),
+        (answered(link="https://a.example/Observation?patient=p1&category=laboratory&_count=2"), ("used", "used", "used")),
+        (answered(link="https://a.example/Observation?subject=p1"), ("used", "ignored", "unclear")),
+        (answered(link="https://a.example/Observation"), ("unclear", "unclear", "unclear")),
+        (answered(of("laboratory"), of("local-9", "laboratory")), ("used", "used", "unclear")),
+        (answered(of("laboratory"), of("local-9")), ("used", "unclear", "unclear")),
+        (answered(of("vital-signs"), link="https://a.example/Observation?patient=p1&category=laboratory"), ("used", "ignored", "unclear")),
+        (answered(of("vital-signs", "laboratory")), ("used", "used", "unclear")),
+        (answered(*[of("laboratory")] * 5), ("used", "used", "ignored")),
+    ],
+)  # fmt: skip
+def test_a_self_link_is_believed_unless_the_answer_says_otherwise(found, wanted):
+    assert (found["patient"], found["category"], found["_count"]) == wanted
