@@ -168,6 +168,7 @@ def _one_search(done: Probed, opened: SiteReport, patient_id: str | None) -> Sea
         own = sum(raw.resource_type == kind for raw in done.found.resources.values())
         failures = [done.error] if done.error else []
         state, reason = judge(own, done.found, failures, whole=True)
+        reason = "" if state in GOOD else reason  # what a good answer remarks is among the type's outcomes
         asked = done.tally.requests > 0 or (done.error is not None and done.error.code == "deadline")
         known = "live" if asked else known
     if done.refused_with:
