@@ -44,7 +44,7 @@ SECONDS = {
 }
 """Delay of every answer about a type, searches and reads alike."""
 CLIENT = "benchmark"
-CONCURRENCY = (4, 8, 16)
+CONCURRENCY = (4, 8)
 """4 is what profiles allow by default; a site file may say more where the hospital agrees."""
 
 
@@ -95,7 +95,7 @@ def fewest(ehr: PracticeEhr, fetches: list[SectionFetch]) -> int:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="refreshes of each kind; the median counts")
+    parser.add_argument("--repeats", type=int, default=2, help="refreshes of each kind; the median counts")
     repeats = parser.parse_args().repeats
     key = KeyPair.generate("ES384")
     hospital = built_in_hospital("generic", clients={CLIENT: [key.public_jwk()]}, patients=12)
