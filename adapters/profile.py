@@ -99,6 +99,18 @@ class Quirk(Strict):
     date: date
 
 
+class Upgrade(Strict):
+    """When a vendor changes what its customers run: a note for the calendar of whoever keeps the connection."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = Field(
+        default=(), description="Months of new versions; empty: the vendor publishes none."
+    )
+    note: str = Field(min_length=20, description="What changes then, and for whom.")
+    source: str = Field(min_length=10, description="Where this is written.")
+    date: date
+
+
 class Profile(Strict):
     """A vendor's profile after overrides."""
 
@@ -128,6 +140,9 @@ class Profile(Strict):
     )
     normalization: NormalizationRules = NormalizationRules()
     quirks: tuple[Quirk, ...] = ()
+    upgrades: tuple[Upgrade, ...] = Field(
+        default=(), description="A site file may override them with the hospital's own windows."
+    )
 
     @field_validator("quirks")
     @classmethod

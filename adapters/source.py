@@ -335,6 +335,31 @@ class Source:
         finally:
             found.add(part)
 
+    async def look(self, asked: Search, patient_id: str, most_pages: int, into: list[Answer]) -> Found:
+        """The first pages of one search, asked like a section's; each answer of the site also goes to `into`, as it came.
+
+        Raises the AdapterError of the first page, or of a type that is not asked for here.
+        """
+        report, found, kind = await self.discover(), Found(), asked.resource_type
+        self._check_allowed(kind, report)
+        if kind == "Patient":
+            await self._read_patient(patient_id, found)
+            return found
+
+        async def get(url: str) -> Answer:
+            into.append(await self.get(url, kind))
+            return into[-1]
+
+        few = Asked(
+            self.site.name,
+            kind,
+            patient_id,
+            self.profile.paging.model_copy(update={"max_pages": most_pages}),
+            self.profile.limits.max_section_bytes,
+        )
+        await search(get, search_url(self.site.fhir_base, kind, list(asked.params)), few, self._keep, found)
+        return found
+
     def _check_allowed(self, kind: str, report: SiteReport) -> None:
         if not report.capabilities.offers(kind):
             raise NotSupported("not in the capability statement")

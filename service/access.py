@@ -45,6 +45,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "PUT /v1/sites/{site}": _ADMINS,
     "GET /v1/sites/{site}": _EVERYBODY,
     "POST /v1/sites/{site}/check": _OPERATORS,
+    "GET /v1/sites/{site}/report": _EVERYBODY,
     "POST /v1/sites/{site}/patients/search": _READERS,
     "POST /v1/patients": _REGISTRARS,
     "POST /v1/patients/search": _READERS,

@@ -350,7 +350,7 @@ def _listener(port: int | None) -> Iterator[socket.socket]:
     """The socket the page will be served on, taken before the work: the asked port, else 8080, else any free one."""
     taken: OSError | None = None
     for candidate in (port,) if port is not None else (DEFAULT_PORT, 0):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio: no Nagle
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, candidate))

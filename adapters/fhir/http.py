@@ -122,6 +122,8 @@ class Tally:
     """Requests sent by one piece of work, while others use the same client."""
 
     requests: int = 0
+    answers: list[tuple[int, float]] = field(default_factory=list)
+    """Status and seconds of each answer, body included; waiting for our own turn is not counted."""
 
 
 _TALLY: ContextVar[Tally | None] = ContextVar("tally", default=None)
@@ -252,7 +254,11 @@ class Http:
             form = data() if callable(data) else data
             try:
                 async with asyncio.timeout(self.limits.request_seconds):
-                    return await self._follow(method, url, headers, form, most_bytes, content), ""
+                    began = time.perf_counter()
+                    answer = await self._follow(method, url, headers, form, most_bytes, content)
+                    if (tally := _TALLY.get()) is not None:
+                        tally.answers.append((answer.status, time.perf_counter() - began))
+                    return answer, ""
             except (TimeoutError, httpx.TimeoutException):
                 return None, "timeout"
             except httpx.DecodingError:

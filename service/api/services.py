@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from fastapi import FastAPI
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from adapters.conformance import ConformanceReport
 from adapters.errors import AdapterError, ConfigurationError
 from adapters.profile import parse_site
 from models.record import Chart, RawResource
@@ -188,11 +190,21 @@ class Services(Reading, Writing):
             self.store.put_site(tenant, parsed)
         return self.site(tenant, parsed.name)
 
-    def check_site(self, tenant: str, name: str) -> dict[str, Any]:
-        """Discover and authorize at a site."""
+    def check_site(self, tenant: str, name: str, patient_id: str | None = None) -> dict[str, Any]:
+        """Discover and authorize at a site; probe it with a test patient (their id at the site)."""
         self.site(tenant, name)
         with refusals():
-            return self._runtime().check_site(tenant, name)
+            return self._runtime().check_site(tenant, name, patient_id)
+
+    def site_report(self, tenant: str, name: str) -> ConformanceReport:
+        """The report of the site's last check."""
+        self.site(tenant, name)
+        with refusals():
+            found = self.store.site_report(tenant, name)
+        try:
+            return ConformanceReport.model_validate(found)
+        except ValidationError:  # none, or one that an older Chartbrief wrote
+            raise Problem("not_found", "there is no report of this site: check it") from None
 
     def search_at_site(self, tenant: str, name: str, asked: SiteSearchBody) -> list[dict[str, Any]]:
         """Whom a site knows by these criteria; nothing is stored."""

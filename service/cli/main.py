@@ -28,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="EHR records in, a small, cited, honest context out.",
     epilog="Exit codes: 0 ok, 2 usage, 3 bad input, 4 budget too small, 5 unavailable, 6 not found or ambiguous, "
-    "7 refused.",
+    "7 refused, 8 breaking differences.",
 )
 for room in (
     file_commands,

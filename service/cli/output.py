@@ -8,6 +8,7 @@
   5  unavailable: the database, a site or the network cannot be reached now
   6  not found or ambiguous: no such patient or site, several patients and none chosen
   7  refused: by configuration, by access rules or by a site
+  8  differences that break something (`site diff`)
 130  interrupted
 """
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-OK, DEFECT, USAGE, BAD_INPUT, BUDGET_TOO_SMALL, UNAVAILABLE, NOT_FOUND, REFUSED, INTERRUPTED = (
+OK, DEFECT, USAGE, BAD_INPUT, BUDGET_TOO_SMALL, UNAVAILABLE, NOT_FOUND, REFUSED, BREAKING, INTERRUPTED = (
     0,
     1,
     2,
@@ -29,6 +30,7 @@ OK, DEFECT, USAGE, BAD_INPUT, BUDGET_TOO_SMALL, UNAVAILABLE, NOT_FOUND, REFUSED,
     5,
     6,
     7,
+    8,
     130,
 )
 
@@ -49,6 +51,7 @@ EXIT_OF_CODE: dict[str, int] = {
     "too_large": BAD_INPUT,
     "not_gzip": BAD_INPUT,
     "not_json": BAD_INPUT,
+    "not_a_report": BAD_INPUT,
     "no_resources": BAD_INPUT,
     "invalid_site_file": BAD_INPUT,
     "not_an_endpoint_list": BAD_INPUT,
@@ -75,6 +78,7 @@ EXIT_OF_CODE: dict[str, int] = {
     "write_failed": UNAVAILABLE,
     "write_unknown": UNAVAILABLE,
     "refused": REFUSED,
+    "breaking_differences": BREAKING,
 }
 """Every error code a command can answer with, and the exit code it ends with."""
 

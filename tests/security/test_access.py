@@ -21,7 +21,7 @@ from service.store import Store
 ALLOWED = {
     "admin": {
         "GET /v1/sites", "POST /v1/sites", "PUT /v1/sites/{site}", "GET /v1/sites/{site}", "POST /v1/sites/{site}/check",
-        "POST /v1/sites/{site}/patients/search", "POST /v1/patients", "POST /v1/patients/search",
+        "GET /v1/sites/{site}/report", "POST /v1/sites/{site}/patients/search", "POST /v1/patients", "POST /v1/patients/search",
         "POST /v1/patients/{patient_id}/refresh", "GET /v1/patients/{patient_id}/refresh/{run_id}",
         "GET /v1/patients/{patient_id}/freshness", "GET /v1/patients/{patient_id}/quarantine",
         "GET /v1/patients/{patient_id}/chart", "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}",
