@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import re
 import shutil
@@ -40,6 +41,7 @@ def _own_logging() -> Iterator[None]:
     """What a test made of the logging ends with it; its stream is closed by then."""
     yield
     structlog.reset_defaults()
+    logging.getLogger("dbos").handlers.clear()  # made once, for the stderr of that moment; flushed at each launch
 
 
 @pytest.fixture(scope="session")
