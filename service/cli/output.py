@@ -64,6 +64,7 @@ EXIT_OF_CODE: dict[str, int] = {
     "unknown_run": NOT_FOUND,
     "conflict": REFUSED,
     "site_refused": REFUSED,
+    "authorization_refused": REFUSED,
     "refused": REFUSED,
 }
 """Every error code a command can answer with, and the exit code it ends with."""

@@ -311,12 +311,12 @@ class Apps:
             answer["patient"] = code.patient
         if code.asked.launch and code.asked.launch.encounter:
             answer["encounter"] = code.asked.launch.encounter
-        rule, app = self._rules.refresh_tokens, self._apps[client_id]
-        if rule == "all" or (rule == "confidential" and app.confidential):
-            if {"offline_access", "online_access"} & set(code.granted):
-                answer["refresh_token"] = secrets.token_urlsafe(32)
-                with self._lock:
-                    self._refresh[answer["refresh_token"]] = code
+        rule = self._rules.refresh_tokens
+        may = rule == "all" or (rule == "confidential" and self._apps[client_id].confidential)
+        if may and {"offline_access", "online_access"} & set(code.granted):
+            answer["refresh_token"] = secrets.token_urlsafe(32)
+            with self._lock:
+                self._refresh[answer["refresh_token"]] = code
         return answer
 
     def _kill(self, family: str) -> None:

@@ -43,23 +43,23 @@ class ClientKeys(Vault):
         self.client_key(tenant, site, alg)
         made = _sealable(KeyPair.generate(alg)) if step == "publish" else b""
         with self.database.transaction(tenant) as db:
-            self.lock_secrets(db, tenant, site)
-            current, following, old = (self.read_secret(db, tenant, site, name) for name in (CURRENT, NEXT, OLD))
+            self.lock_secrets(tenant, site, db)
+            current, following, old = (self.read_secret(tenant, site, name, db) for name in (CURRENT, NEXT, OLD))
             assert current is not None
             if step == "publish":
                 if following is not None or old is not None:
                     raise RotationRefused("a rotation is under way: switch to the new key or drop the old one first")
-                self.write_secret(db, tenant, site, NEXT, made)
+                self.write_secret(tenant, site, NEXT, made, db)
             elif step == "switch":
                 if following is None:
                     raise RotationRefused("there is no new key: publish one first")
-                self.write_secret(db, tenant, site, CURRENT, following)
-                self.write_secret(db, tenant, site, OLD, current)
-                self.remove_secret(db, tenant, site, NEXT)
+                self.write_secret(tenant, site, CURRENT, following, db)
+                self.write_secret(tenant, site, OLD, current, db)
+                self.remove_secret(tenant, site, NEXT, db)
             else:
                 if old is None:
                     raise RotationRefused("there is no old key")
-                self.remove_secret(db, tenant, site, OLD)
+                self.remove_secret(tenant, site, OLD, db)
 
 
 def _sealable(key: KeyPair) -> bytes:

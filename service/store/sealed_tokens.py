@@ -110,13 +110,13 @@ class _InTransaction:
     async def get(self, site: str) -> Token | None:
         """The token of a site."""
         t = self._tokens
-        return _opened(await asyncio.to_thread(t._vault.read_secret, self._db, t._tenant, site, t._name))
+        return _opened(await asyncio.to_thread(t._vault.read_secret, t._tenant, site, t._name, self._db))
 
     async def put(self, site: str, token: Token) -> None:
         """Keep a token."""
         t, self.given, body = self._tokens, token, msgspec.json.encode(token)
         try:
-            await asyncio.to_thread(t._vault.write_secret, self._db, t._tenant, site, t._name, body)
+            await asyncio.to_thread(t._vault.write_secret, t._tenant, site, t._name, body, self._db)
         except Exception as error:  # noqa: BLE001  whatever the database says within the transaction
             log.warning("token_not_kept_yet", site=site, error=type(error).__name__)
             self.unsaved = True

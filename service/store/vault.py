@@ -23,9 +23,9 @@ class Vault:
     def put_secret(self, tenant: str, site: str, name: str, secret: bytes) -> None:
         """Seal and keep a secret."""
         with self.database.transaction(tenant) as db:
-            self.write_secret(db, tenant, site, name, secret)
+            self.write_secret(tenant, site, name, secret, db)
 
-    def write_secret(self, db: Connection, tenant: str, site: str, name: str, secret: bytes) -> None:
+    def write_secret(self, tenant: str, site: str, name: str, secret: bytes, db: Connection) -> None:
         """The same within a transaction."""
         db.execute(
             text(
@@ -38,9 +38,9 @@ class Vault:
     def secret(self, tenant: str, site: str, name: str) -> bytes | None:
         """Open a secret; None when there is none, SealError when it does not open."""
         with self.database.transaction(tenant) as db:
-            return self.read_secret(db, tenant, site, name)
+            return self.read_secret(tenant, site, name, db)
 
-    def read_secret(self, db: Connection, tenant: str, site: str, name: str) -> bytes | None:
+    def read_secret(self, tenant: str, site: str, name: str, db: Connection) -> bytes | None:
         """The same within a transaction."""
         sealed = db.execute(
             text("select sealed from secrets where tenant = :t and site = :s and name = :n"),
@@ -60,21 +60,37 @@ class Vault:
     def delete_secret(self, tenant: str, site: str, name: str) -> None:
         """Forget a secret."""
         with self.database.transaction(tenant) as db:
-            self.remove_secret(db, tenant, site, name)
+            self.remove_secret(tenant, site, name, db)
 
-    def remove_secret(self, db: Connection, tenant: str, site: str, name: str) -> None:
+    def remove_secret(self, tenant: str, site: str, name: str, db: Connection) -> None:
         """The same within a transaction."""
         db.execute(
             text("delete from secrets where tenant = :t and site = :s and name = :n"),
             {"t": tenant, "s": site, "n": name},
         )
 
-    def lock_secrets(self, db: Connection, tenant: str, site: str) -> None:
+    def lock_secrets(self, tenant: str, site: str, db: Connection) -> None:
         """Nobody else changes the site's secrets until the transaction ends."""
         db.execute(
             text("select 1 from secrets where tenant = :t and site = :s order by name for update"),
             {"t": tenant, "s": site},
         )
+
+    def count_secrets(self, tenant: str, site: str, prefix: str, *, expired_before: int) -> int:
+        """How many secrets are kept whose name is `prefix`, a Unix time and more; those of a time before are forgotten."""
+        place = {"t": tenant, "s": site, "p": f"{prefix}%", "now": expired_before, "at": len(prefix) + 1}
+        with self.database.transaction(tenant) as db:
+            db.execute(
+                text(
+                    "delete from secrets where tenant = :t and site = :s and name like :p "
+                    "and cast(split_part(substr(name, :at), ':', 1) as bigint) < :now"
+                ),
+                place,
+            )
+            left = db.execute(
+                text("select count(*) from secrets where tenant = :t and site = :s and name like :p"), place
+            )
+            return int(left.scalar() or 0)
 
     def internal_key(self, tenant: str, name: str) -> bytes:
         """A random key of the tenant that the service itself uses (audit chain, access keys); made at first use."""

@@ -18,6 +18,7 @@ from adapters.source import SectionFetch, SiteReport, Source
 from models.record import RESOURCE_TYPE_OF_SECTION, SECTIONS, Coverage, Section
 from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
 from service.store.sealing import SealError
+from service.workflows.opening import open_source
 
 log = structlog.get_logger("chartbrief.workflows")
 
@@ -97,7 +98,7 @@ class _SiteWork:
     async def run(self, there: str, wanted: Sequence[Section]) -> tuple[str, str]:
         """The site's state and what is to be said about it."""
         try:
-            source = await asyncio.to_thread(_source, self._store, self._tenant, self._config)
+            source = await asyncio.to_thread(open_source, self._store, self._tenant, self._config, there)
         except (AdapterError, SealError) as error:
             await self._commit([_not_got(s, self._config.name, error.code) for s in wanted], None)
             return "misconfigured", f"{error.code}: {error}"
@@ -155,11 +156,6 @@ class _SiteWork:
             raise Stopping
 
 
-def _source(store: Store, tenant: str, config: SiteConfig) -> Source:
-    key = store.client_key(tenant, config.name, config.profile().key_algorithm) if config.auth == "backend" else None
-    return Source(tenant, config, key=key, tokens=store.tokens(tenant))
-
-
 def _result(task: asyncio.Task[SectionFetch], section: Section, site: str) -> SectionFetch:
     """What a section brought. A defect of ours in one section must not stop the others either; its text is not kept."""
     error = task.exception()
@@ -210,7 +206,8 @@ def check_site(store: Store, tenant: str, site: str) -> dict[str, Any]:
     config = store.site(tenant, site)
 
     async def ask() -> SiteReport:
-        async with _source(store, tenant, config) as source:
+        authorized = store.authorized_patients(tenant, site) if config.one_patient_each else []
+        async with open_source(store, tenant, config, authorized[0] if authorized else "") as source:
             return await source.discover()
 
     try:
@@ -226,6 +223,7 @@ def check_site(store: Store, tenant: str, site: str) -> dict[str, Any]:
         "capability_statement_read": report.capabilities.declared,
         "endpoints_found_in": report.discovered_by,
         "scopes_asked": list(report.scopes_asked),
+        "why_scopes": dict(zip(report.scopes_asked, report.why_scopes, strict=False)),
         "types_granted": list(report.types_granted),
         "types_refused": list(report.types_refused),
         "types_not_declared": list(report.types_missing),
