@@ -157,7 +157,7 @@ async def finish(
     token = token_of(document, kept.asked, site.fhir_base, now)
     try:
         token = await _of_a_person(http, configuration, site, kept, token, document.get("id_token"), now)
-    except LaunchRefused:
+    except AdapterError:
         await give_back(endpoint, token)
         raise
     return token

@@ -132,10 +132,17 @@ class Authority(ABC):
                 raise self._refusal[0]
             self._running = asyncio.create_task(self._renew(not_this))
             try:
-                return await asyncio.shield(self._running)
+                token = await asyncio.shield(self._running)
             except (AuthorizationError, ConfigurationError) as error:
                 self._refusal = (error, self._clock() + REFUSAL_SECONDS)
                 raise
+            self._refusal = None
+            return token
+
+    @property
+    def problem(self) -> AdapterError | None:
+        """Why the last renewal failed, where the site or the configuration refused it."""
+        return self._refusal[0] if self._refusal else None
 
     async def settled(self) -> None:
         """Wait until no renewal is under way."""

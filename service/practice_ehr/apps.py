@@ -336,8 +336,8 @@ class Apps:
             claims["nonce"] = "another" if spoiled == "nonce" else code.asked.nonce
         if "fhirUser" in code.granted:
             claims["fhirUser"] = f"Practitioner/{user}" if user == CLINICIAN else f"Patient/{user}"
-        if spoiled == "alg":  # the public key taken for a shared secret
-            secret = jwk.OctKey.import_key(signing_key().as_pem(private=False))
+        if spoiled == "alg":  # what everybody can read taken for a shared secret
+            secret = jwk.OctKey.import_key(str(signing_key().as_dict(private=False)["n"]))
             return jwt.encode({"alg": "HS256", "kid": signing_key().kid}, claims, secret, algorithms=["HS256"])
         key = jwk.RSAKey.generate_key(2048, auto_kid=False) if spoiled == "signature" else signing_key()
         return jwt.encode({"alg": "RS256", "kid": signing_key().kid}, claims, key, algorithms=["RS256"])

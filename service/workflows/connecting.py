@@ -158,7 +158,7 @@ class Connecting:
                 wanted = [p for p in wanted if p == there]
 
         async def end(there: str) -> bool:
-            async with open_source(self._store, tenant, config, there) as source:
+            async with open_source(self._store, tenant, config, there, self._clock) as source:
                 return await source.disconnect()
 
         confirmed = [_run(end(there)) for there in wanted]
@@ -171,7 +171,7 @@ class Connecting:
             raise TooManyLaunches
 
         async def begin() -> tuple[str, Launch]:
-            async with open_source(self._store, tenant, config, patient) as source:
+            async with open_source(self._store, tenant, config, patient, self._clock) as source:
                 return await source.begin_launch(launch, patient)
 
         url, kept = _run(begin())
@@ -190,7 +190,7 @@ class Connecting:
 
     def _arrive(self, tenant: str, config: SiteConfig, kept: Launch, answer: Mapping[str, str]) -> Arrival:
         async def finish() -> tuple[Token, frozenset[str], tuple[str, ...]]:
-            async with open_source(self._store, tenant, config, kept.patient) as source:
+            async with open_source(self._store, tenant, config, kept.patient, self._clock) as source:
                 token = await source.finish_launch(kept, answer)
                 return token, source.auth.granted(token), source.resource_types()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from adapters.profile import SiteConfig
 from adapters.source import Source
 from service.store import Store
@@ -9,7 +12,9 @@ from service.store import Store
 CLIENT_SECRET = "client_secret"  # noqa: S105  the name of a secret
 
 
-def open_source(store: Store, tenant: str, config: SiteConfig, patient: str = "") -> Source:
+def open_source(
+    store: Store, tenant: str, config: SiteConfig, patient: str = "", clock: Callable[[], float] = time.time
+) -> Source:
     """A Source, not entered yet. `patient`: the site's id of whom it is for; with one authorization a patient, theirs.
 
     Raises ConfigurationError and SealError.
@@ -17,4 +22,6 @@ def open_source(store: Store, tenant: str, config: SiteConfig, patient: str = ""
     key = store.client_key(tenant, config.name, config.profile().key_algorithm) if config.needs_key else None
     secret = store.secret(tenant, config.name, CLIENT_SECRET) if config.client_auth == "client_secret" else None
     own = patient if config.one_patient_each else ""
-    return Source(tenant, config, key=key, secret=(secret or b"").decode(), tokens=store.tokens(tenant, own))
+    return Source(
+        tenant, config, key=key, secret=(secret or b"").decode(), tokens=store.tokens(tenant, own), clock=clock
+    )

@@ -110,7 +110,8 @@ class _SiteWork:
                 return state_of(error), f"{error.code}: {error}"
             except SealError as error:
                 return "misconfigured", f"{error.code}: {error}"
-        return "ready", ""
+        problem = source.auth.problem  # what was authorized at the start may have ended on the way
+        return (state_of(problem), f"{problem.code}: {problem}") if problem else ("ready", "")
 
     async def _fetch_all(self, source: Source, there: str, wanted: Sequence[Section]) -> None:
         """All sections side by side. While some are committed, others go on; those that end meanwhile go together."""
