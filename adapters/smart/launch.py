@@ -5,6 +5,7 @@ https://hl7.org/fhir/smart-app-launch/app-launch.html . How it can end without a
     user_denied         the person, or the site for them, said no
     invalid_scope       the site grants none of what was asked
     launch_expired      the EHR's launch, or our own sign-in, was too long ago or used before
+    unknown_issuer      no configured site has this address (service/workflows/connecting.py)
     state_mismatch      the answer belongs to no sign-in of ours
     issuer_mismatch     the answer comes from another server than was asked
     code_refused        the code was used before, is too old, or was made for somebody else
