@@ -64,9 +64,6 @@ class SiteReport(Value, frozen=True):
     types_refused: tuple[str, ...] = ()
     why_scopes: tuple[str, ...] = ()
     """One sentence for each of scopes_asked, in the same order."""
-    encounter: str = ""
-    user: str = ""
-    """Launch context of the authorization in use."""
 
 
 class Source:
@@ -173,7 +170,7 @@ class Source:
                     done = await launches.give_back(self._endpoint, known)
                 except AdapterError:
                     done = False
-        await self._tokens.delete(self.site.name)
+                await held.delete(self.site.name)
         return done
 
     async def discover(self) -> SiteReport:
@@ -207,8 +204,6 @@ class Source:
             types_missing=missing,
             types_refused=tuple(t for t in wanted if t not in granted),
             why_scopes=tuple(explain(scope, reasons) for scope in self.auth.asked),
-            encounter=self._token.encounter,
-            user=self._token.user,
         )
 
     async def _offered(self) -> tuple[Capabilities, tuple[str, ...], tuple[str, ...]]:

@@ -63,7 +63,7 @@ _LAUNCH_WORDS = {
     "launch": "take part in a launch from the EHR's screen: it says which patient, encounter and user",
     "launch/patient": "let the person choose whose record it is",
     "openid": "learn, signed by the site, who authorized it",
-    "fhirUser": "learn that person's resource, for the audit",
+    "fhirUser": "learn which resource that person is, to keep it with the authorization",
     "offline_access": "stay connected while nobody is signed in, so that the record can be refreshed",
     "online_access": "stay connected while the person is signed in",
 }

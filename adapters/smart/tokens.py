@@ -49,12 +49,12 @@ class Held(Protocol):
     async def put(self, site: str, token: Token) -> None:
         """Keep a token."""
 
+    async def delete(self, site: str) -> None:
+        """Forget a site's token."""
+
 
 class TokenStore(Held, Protocol):
     """Where tokens rest (sealed) between runs. What `put` was given is durable when it returns."""
-
-    async def delete(self, site: str) -> None:
-        """Forget a site's token."""
 
     def held(self, site: str) -> AbstractAsyncContextManager[Held]:
         """Nobody else, in any process, is inside for this site. What is put inside is durable when it is left."""

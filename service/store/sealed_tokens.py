@@ -66,13 +66,16 @@ class SealedTokens:
         except BaseException as error:
             await asyncio.to_thread(inside.__exit__, type(error), error, error.__traceback__)
             raise
-        try:
-            await asyncio.to_thread(inside.__exit__, None, None, None)
-        except StoreUnavailable:
-            held.unsaved = held.given is not None
-            if not held.unsaved:
-                raise
-        if held.unsaved and held.given is not None:
+        if held.broken is None:
+            try:
+                await asyncio.to_thread(inside.__exit__, None, None, None)
+            except StoreUnavailable as error:
+                held.broken = error
+        else:  # the transaction is worth nothing any more
+            await asyncio.to_thread(inside.__exit__, StoreUnavailable, held.broken, None)
+        if held.broken is not None:
+            if held.given is None:
+                raise held.broken
             await self._insist(site, held.given)
 
     @contextmanager
@@ -105,7 +108,7 @@ class _InTransaction:
     def __init__(self, tokens: SealedTokens, db: Connection) -> None:
         self._tokens, self._db = tokens, db
         self.given: Token | None = None
-        self.unsaved = False
+        self.broken: StoreUnavailable | None = None
 
     async def get(self, site: str) -> Token | None:
         """The token of a site."""
@@ -119,7 +122,12 @@ class _InTransaction:
             await asyncio.to_thread(t._vault.write_secret, t._tenant, site, t._name, body, self._db)
         except Exception as error:  # noqa: BLE001  whatever the database says within the transaction
             log.warning("token_not_kept_yet", site=site, error=type(error).__name__)
-            self.unsaved = True
+            self.broken = StoreUnavailable("the database does not answer (connection)")
+
+    async def delete(self, site: str) -> None:
+        """Forget a token."""
+        t = self._tokens
+        await asyncio.to_thread(t._vault.remove_secret, t._tenant, site, t._name, self._db)
 
 
 def _opened(secret: bytes | None) -> Token | None:

@@ -197,10 +197,15 @@ class Connecting:
         token, granted, types = _run(finish())
         patient_id = self._store.register_patient(tenant, config.name, token.patient) if token.patient else ""
         own = token.patient if config.one_patient_each else ""
-        _run(self._store.tokens(tenant, own).put(config.name, token))
+        _run(self._keep(tenant, config.name, own, token))
         self._store.set_site_state(tenant, config.name, "ready", "")
         refused = tuple(t for t in types if t not in granted)
         return Arrival(tenant, config.name, patient_id, token.user, refused, bool(token.refresh_token))
+
+    async def _keep(self, tenant: str, site: str, patient: str, token: Token) -> None:
+        """In place of the authorization before. Under the lock: a renewal of that one which is under way ends first."""
+        async with self._store.tokens(tenant, patient).held(site) as held:
+            await held.put(site, token)
 
 
 def cookie_name(state: str) -> str:

@@ -138,6 +138,33 @@ def test_a_restart_between_refresh_and_use_costs_nothing(ehr: PracticeEhr, setti
     assert fetches["vitals"].coverage.state == "present" and ehr.state.token_calls == before + 1
 
 
+def test_a_database_that_goes_away_in_the_middle_loses_no_refresh_token(
+    ehr: PracticeEhr, store: Store, admin_sql: Any
+) -> None:
+    """The connection dies between asking the site and keeping its answer, which holds the only token that still works."""
+    site = asyncio.run(authorized(ehr, store.tokens("t1")))
+    held = asyncio.run(store.tokens("t1").get(site.name))
+    ehr.faults.set(Fault(kind="delay", resource_type="token", seconds=0.6))
+
+    async def renew() -> Token:
+        async with opened(site, tokens=store.tokens("t1")) as source:
+            await source._endpoints()
+            return await source.auth.token(not_this=held.access_token)
+
+    found: list[Token] = []
+    thread = threading.Thread(target=lambda: found.append(asyncio.run(renew())))
+    thread.start()
+    ended: list[Any] = []
+    while not ended and thread.is_alive():
+        ended = admin_sql(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database = "
+            "(select oid from pg_database where datname = current_database()) and granted"
+        )
+    thread.join(60)
+    assert ended and found[0].refresh_token != held.refresh_token
+    assert asyncio.run(store.tokens("t1").get(site.name)) == found[0]
+
+
 async def test_a_refresh_that_nobody_waits_for_any_more_is_still_kept(ehr: PracticeEhr) -> None:
     """A deadline passes while the site is rotating: the new refresh token is the only one that works from there on."""
     tokens = MemoryTokens()
