@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -144,7 +145,7 @@ def test_a_database_that_goes_away_in_the_middle_loses_no_refresh_token(
     """The connection dies between asking the site and keeping its answer, which holds the only token that still works."""
     site = asyncio.run(authorized(ehr, store.tokens("t1")))
     held = asyncio.run(store.tokens("t1").get(site.name))
-    ehr.faults.set(Fault(kind="delay", resource_type="token", seconds=0.6))
+    ehr.faults.set(Fault(kind="delay", resource_type="token", seconds=1.0))
 
     async def renew() -> Token:
         async with opened(site, tokens=store.tokens("t1")) as source:
@@ -154,12 +155,11 @@ def test_a_database_that_goes_away_in_the_middle_loses_no_refresh_token(
     found: list[Token] = []
     thread = threading.Thread(target=lambda: found.append(asyncio.run(renew())))
     thread.start()
-    ended: list[Any] = []
-    while not ended and thread.is_alive():
-        ended = admin_sql(
-            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database = "
-            "(select oid from pg_database where datname = current_database()) and granted"
-        )
+    ours = "locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
+    while not admin_sql(f"select 1 from pg_locks where {ours} and granted"):
+        assert thread.is_alive()
+    time.sleep(0.4)  # the old token is read by now, the site has not answered yet
+    ended = admin_sql(f"select pg_terminate_backend(pid) from pg_locks where {ours} and granted")
     thread.join(60)
     assert ended and found[0].refresh_token != held.refresh_token
     assert asyncio.run(store.tokens("t1").get(site.name)) == found[0]
