@@ -100,6 +100,18 @@ class Quirk(Strict):
     date: date
 
 
+class Upgrade(Strict):
+    """When a vendor changes what its customers run: a note for the calendar of whoever keeps the connection."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = Field(
+        default=(), description="Months of new versions; empty: the vendor publishes none."
+    )
+    note: str = Field(min_length=20, description="What changes then, and for whom.")
+    source: str = Field(min_length=10, description="Where this is written.")
+    date: date
+
+
 class Profile(Strict):
     """A vendor's profile after overrides."""
 
@@ -132,6 +144,9 @@ class Profile(Strict):
     )
     normalization: NormalizationRules = NormalizationRules()
     quirks: tuple[Quirk, ...] = ()
+    upgrades: tuple[Upgrade, ...] = Field(
+        default=(), description="A site file may override them with the hospital's own windows."
+    )
 
     @field_validator("quirks")
     @classmethod
@@ -171,6 +186,9 @@ class SiteConfig(Strict):
     )
     token_hosts: tuple[HostPort, ...] = Field(default=(), description="Hosts besides the base's that may be called.")
     allow_loopback: bool = Field(default=False, description="Practice servers on this machine only.")
+    write: tuple[Literal["Observation", "DocumentReference", "CarePlan"], ...] = Field(
+        default=(), description="What the hospital permits us to write; nothing unless it says so."
+    )
     freshness_hours: float = Field(default=24.0, gt=0, description="Older answers are called stale.")
     overrides: dict[str, Any] = Field(default={}, description="Any part of the profile, by the same keys.")
 
@@ -304,7 +322,11 @@ def _toml(path: Path, what: str) -> dict[str, Any]:
 
 
 def _faults(error: ValidationError) -> str:
-    rows = [
-        (".".join(str(p) for p in e["loc"]), e["msg"]) for e in error.errors(include_input=False, include_url=False)
-    ]
-    return "; ".join(f"{where or 'file'}: {what}" for where, what in rows[:8])
+    rows = []
+    for e in error.errors(include_input=False, include_url=False)[:8]:
+        where = ".".join(str(p) for p in e["loc"])
+        what = {"missing": "is missing", "extra_forbidden": "is not a key here"}.get(
+            e["type"], e["msg"].removeprefix("Value error, ")
+        )
+        rows.append(f"{where}: {what}" if where else what)
+    return "; ".join(rows)

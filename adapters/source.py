@@ -41,8 +41,9 @@ from adapters.smart.discovery import DISCOVERY_TRIES, SmartConfiguration, discov
 from adapters.smart.endpoint import TokenEndpoint
 from adapters.smart.keys import KeyPair
 from adapters.smart.launch import Launch
-from adapters.smart.scopes import explain
+from adapters.smart.scopes import explain, syntax_of
 from adapters.smart.tokens import REFUSAL_SECONDS, Authority, MemoryTokens, Token, TokenStore
+from adapters.smart.writing import Need, covers, writing_scopes
 from models.record import SECTIONS, RawResource, Section, Value
 
 __all__ = ["Progress", "SectionFetch", "SiteReport", "Source"]
@@ -62,8 +63,6 @@ class SiteReport(Value, frozen=True):
     types_granted: tuple[str, ...] = ()
     types_missing: tuple[str, ...] = ()
     types_refused: tuple[str, ...] = ()
-    why_scopes: tuple[str, ...] = ()
-    """One sentence for each of scopes_asked, in the same order."""
 
 
 class Source:
@@ -80,9 +79,11 @@ class Source:
         clock: Callable[[], float] = time.time,
         egress: Egress | None = None,
         http: Http | None = None,
+        writes: Mapping[str, Literal["create", "update"]] | None = None,
     ) -> None:
         """`key` or `secret`: how the client shows who it is, as the site's client_auth says. `tokens`: those of the site,
         or of the one patient it is opened for where each has an authorization of their own. `clock` gives Unix time.
+        `writes`: opened to write these types, and at a backend service with scopes for that only.
 
         Raises ConfigurationError for a site that cannot be opened as it is configured.
         """
@@ -91,6 +92,7 @@ class Source:
         hosts = (*site.token_hosts, *self.profile.token_hosts)
         gate = egress or Egress(site.fhir_base, allow_loopback=site.allow_loopback, extra_hosts=hosts)
         pace = shared_pace(site.fhir_base, self.profile.limits.requests_per_second)
+        self._writes = dict(writes or {})
         self._http = http or Http(gate, self.profile.limits, pace=pace)
         self._clock = clock
         self._tokens = tokens or MemoryTokens()
@@ -121,21 +123,24 @@ class Source:
         return self._http.requests
 
     def resource_types(self, sections: Iterable[Section] = SECTIONS) -> tuple[str, ...]:
-        """Types that are needed for `sections`, with those their references lead to."""
+        """Types that are needed for `sections`, with those their references lead to; to write: the types written."""
+        if self._writes:
+            return tuple(sorted(self._writes))
         wanted = {q.resource_type for s in sections for q in self.profile.sections[s].queries}
         drugs = wanted & {"MedicationRequest", "MedicationOrder", "MedicationStatement"}
         supporting = {t for t in self.profile.hydrate if t != "Observation" and (t != "Medication" or drugs)}
         provenance = {"Provenance"} if any(self.profile.sections[s].include_provenance for s in sections) else set()
         return tuple(sorted(wanted | supporting | provenance))
 
-    def reasons(self) -> dict[str, str]:
-        """What each resource type is needed for."""
+    def why_scopes(self) -> dict[str, str]:
+        """Each scope that is asked for, and in one sentence what for."""
         found: dict[str, list[str]] = {}
         for section in SECTIONS:
             for query in self.profile.sections[section].queries:
                 found.setdefault(query.resource_type, []).append(section.replace("_", " "))
-        words = {kind: ", ".join(dict.fromkeys(sections)) for kind, sections in found.items()}
-        return {kind: words.get(kind, "what the record refers to") for kind in self.resource_types()}
+        reasons = {kind: ", ".join(dict.fromkeys(sections)) for kind, sections in found.items()}
+        words = {kind: reasons.get(kind, "what the record refers to") for kind in self.resource_types()}
+        return {scope: explain(scope, words) for scope in self.auth.asked}
 
     async def begin_launch(self, launch: str = "", patient: str = "") -> tuple[str, Launch]:
         """Where a person authorizes, and what to remember until they are back (see adapters/smart/launch.py).
@@ -192,8 +197,12 @@ class Source:
             capabilities, wanted, missing = await self._offered()
             return SiteReport(site=name, capabilities=capabilities, types_granted=wanted, types_missing=missing)
         capabilities, configuration, wanted, missing = await self._endpoints()
+        if self._writes and not self.site.launches:
+            known, listed = configuration.capabilities, configuration.scopes_supported
+            syntax = syntax_of(known, listed, self.profile.scope_syntax)
+            self.auth.asked = writing_scopes({t: w for t, w in self._writes.items() if t in wanted}, syntax)
         self._token = await self.auth.token()
-        granted, reasons = self.auth.granted(self._token), self.reasons()
+        granted = self.auth.granted(self._token)
         return SiteReport(
             site=name,
             capabilities=capabilities,
@@ -203,7 +212,6 @@ class Source:
             types_granted=tuple(sorted(granted)),
             types_missing=missing,
             types_refused=tuple(t for t in wanted if t not in granted),
-            why_scopes=tuple(explain(scope, reasons) for scope in self.auth.asked),
         )
 
     async def _offered(self) -> tuple[Capabilities, tuple[str, ...], tuple[str, ...]]:
@@ -274,6 +282,39 @@ class Source:
             "GET", url, headers=headers, lane=resource_type, worth_retrying=worth_retrying, most_bytes=most_bytes
         )
         return answer, token
+
+    async def send(
+        self,
+        method: Literal["POST", "PUT"],
+        url: str,
+        resource_type: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        *,
+        tries: int | None,
+    ) -> Answer:
+        """Send a resource with our token, once more with a new one after a 401 (which means that nothing was done).
+
+        `tries`: how often it may be sent; None where repeating is safe. Returns answers of any status; raises
+        SiteUnavailable when none came.
+        """
+        if not same_origin(url, self.site.fhir_base):
+            raise EgressRefused("a link to another origin", code="egress_origin")
+        refused = ""
+        while True:
+            told = {"Accept": self.profile.accept, "Content-Type": "application/fhir+json", **headers}
+            token = None
+            if self.site.auth != "none":
+                token = await self.auth.token(not_this=refused)
+                told["Authorization"] = f"Bearer {token.access_token}"
+            answer = await self._http.send(method, url, headers=told, content=content, lane=resource_type, tries=tries)
+            if answer.status != 401 or token is None or refused:
+                return answer
+            refused = token.access_token
+
+    def may(self, resource_type: str, need: Need) -> bool:
+        """Whether the granted scopes cover it; True at a site that asks for no token."""
+        return self._token is None or covers(self._token.scope, self._token.asked.split(), resource_type, need)
 
     async def _read(self, url: str, resource_type: str, most_bytes: int) -> Answer:
         return await self.get(url, resource_type, most_bytes)
@@ -364,6 +405,31 @@ class Source:
             failures.append(error)
         finally:
             found.add(part)
+
+    async def look(self, asked: Search, patient_id: str, most_pages: int, into: list[Answer]) -> Found:
+        """The first pages of one search, asked like a section's; each answer of the site also goes to `into`, as it came.
+
+        Raises the AdapterError of the first page, or of a type that is not asked for here.
+        """
+        report, found, kind = await self.discover(), Found(), asked.resource_type
+        self._check_allowed(kind, report)
+        if kind == "Patient":
+            await self._read_patient(patient_id, found)
+            return found
+
+        async def get(url: str) -> Answer:
+            into.append(await self.get(url, kind))
+            return into[-1]
+
+        few = Asked(
+            self.site.name,
+            kind,
+            patient_id,
+            self.profile.paging.model_copy(update={"max_pages": most_pages}),
+            self.profile.limits.max_section_bytes,
+        )
+        await search(get, search_url(self.site.fhir_base, kind, list(asked.params)), few, self._keep, found)
+        return found
 
     def _check_allowed(self, kind: str, report: SiteReport) -> None:
         if not report.capabilities.offers(kind):

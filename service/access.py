@@ -14,9 +14,9 @@ class Role(StrEnum):
     ADMIN = "admin"
     """Everything, sites and their configuration included."""
     CLINICIAN = "clinician"
-    """Reads records, asks for contexts and summaries, refreshes patients."""
+    """Reads records, asks for contexts and summaries, refreshes patients, writes to sites that permit it."""
     INTEGRATION = "integration"
-    """A program: what a clinician may, and registering patients."""
+    """A program: what a clinician may but writing to sites, and registering patients."""
     OPERATOR = "operator"
     """Keeps the service running: sites, refreshes, freshness, quarantine reasons. Reads no record."""
 
@@ -29,6 +29,7 @@ _EVERYBODY = frozenset(Role)
 _READERS = frozenset({Role.ADMIN, Role.CLINICIAN, Role.INTEGRATION})
 _OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 _REGISTRARS = frozenset({Role.ADMIN, Role.INTEGRATION, Role.OPERATOR})
+_WRITERS = frozenset({Role.ADMIN, Role.CLINICIAN})
 _ADMINS = frozenset({Role.ADMIN})
 
 ROUTES: dict[str, frozenset[Role]] = {
@@ -49,6 +50,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "PUT /v1/sites/{site}": _ADMINS,
     "GET /v1/sites/{site}": _EVERYBODY,
     "POST /v1/sites/{site}/check": _OPERATORS,
+    "GET /v1/sites/{site}/report": _EVERYBODY,
     "POST /v1/sites/{site}/patients/search": _READERS,
     "POST /v1/patients": _REGISTRARS,
     "POST /v1/patients/search": _READERS,
@@ -60,6 +62,8 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}": _READERS,
     "POST /v1/patients/{patient_id}/context": _READERS,
     "POST /v1/patients/{patient_id}/summary": _READERS,
+    "POST /v1/patients/{patient_id}/writes/preview": _WRITERS,
+    "POST /v1/patients/{patient_id}/writes": _WRITERS,
     "GET /v1/schema/record": _EVERYBODY,
     "GET /": _READERS,
     "POST /": _READERS,

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import shlex
+import signal
 import socket
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -95,6 +96,8 @@ class Shown:
 
 def run(once: bool = False, port: int | None = None) -> int:
     """Do the main job and show it. Stays up until Ctrl-C; with `once` prints the same and returns."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends it too, and the database with it
+        signal.signal(ending, signal.default_int_handler)
     logs.configure(logging.WARNING)  # a line a request would push the key and the links off the screen
     with ExitStack() as stack:
         listener = stack.enter_context(_listener(port))
@@ -335,8 +338,8 @@ def _stay_up(services: Services, listener: socket.socket) -> None:
 
     app = create_app(services.settings, services.store, services.runtime)
     config = server_config(app, *listener.getsockname())
-    stderr().print("Serving. Ctrl-C ends it.")
     try:
+        stderr().print("Serving. Ctrl-C ends it.")
         asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
     except KeyboardInterrupt:  # the way this is meant to end
         stderr().print("Ended.")
@@ -347,7 +350,7 @@ def _listener(port: int | None) -> Iterator[socket.socket]:
     """The socket the page will be served on, taken before the work: the asked port, else 8080, else any free one."""
     taken: OSError | None = None
     for candidate in (port,) if port is not None else (DEFAULT_PORT, 0):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio: no Nagle
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, candidate))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from adapters.errors import BadAnswer
+from adapters.normalizer.releases import release_of
 from models.record import Value
 
 _OAUTH = "oauth-uris"
@@ -17,6 +18,7 @@ class TypeCapability(Value, frozen=True):
 
     interactions: tuple[str, ...] = ()
     search_params: tuple[str, ...] = ()
+    conditional_create: Annotated[bool, Meta(description="Whether If-None-Exist is declared to be obeyed.")] = False
 
 
 class Capabilities(Value, frozen=True):
@@ -34,22 +36,6 @@ class Capabilities(Value, frozen=True):
     def offers(self, resource_type: str) -> bool:
         """Whether the type is declared; True when nothing is declared at all."""
         return not self.declared or not self.types or resource_type in self.types
-
-
-def release_of(version: str) -> str:
-    """FHIR release of a version number."""
-    for prefix, name in (
-        ("1.0", "DSTU2"),
-        ("0.", "DSTU2"),
-        ("3.", "STU3"),
-        ("4.0", "R4"),
-        ("4.1", "R4B"),
-        ("4.3", "R4B"),
-        ("5.", "R5"),
-    ):
-        if version.startswith(prefix):
-            return name
-    return "R4"
 
 
 def read_capabilities(resource: Any) -> Capabilities:
@@ -74,6 +60,7 @@ def read_capabilities(resource: Any) -> Capabilities:
                 types[item["type"]] = TypeCapability(
                     interactions=_names(item.get("interaction"), "code"),
                     search_params=_names(item.get("searchParam"), "name"),
+                    conditional_create=item.get("conditionalCreate") is True,
                 )
         oauth |= _oauth(rest.get("security"))
     return Capabilities(fhir_version=version, release=release_of(version), software=name, types=types, oauth=oauth)

@@ -37,7 +37,7 @@ RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 BASE_DELAY = 0.25
 MOST_DELAY = 10.0
 MOST_REDIRECTS = 3
-KEPT_HEADERS = frozenset({"retry-after", "date", "etag", "content-location"})
+KEPT_HEADERS = frozenset({"retry-after", "date", "etag", "location", "content-location"})
 ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 """What we ask for and unpack. Stacked or other encodings are refused: their ratio is what bombs are made of."""
 HELD = "held"
@@ -122,6 +122,8 @@ class Tally:
     """Requests sent by one piece of work, while others use the same client."""
 
     requests: int = 0
+    answers: list[tuple[int, float]] = field(default_factory=list)
+    """Status and seconds of each answer, body included; waiting for our own turn is not counted."""
 
 
 _TALLY: ContextVar[Tally | None] = ContextVar("tally", default=None)
@@ -185,6 +187,7 @@ class Http:
         *,
         headers: Mapping[str, str] | None = None,
         data: Form | None = None,
+        content: bytes | None = None,
         lane: str = "",
         tries: int | None = None,
         worth_retrying: RetryRule | None = None,
@@ -193,7 +196,8 @@ class Http:
         """Send until there is an answer that is worth reading, within the limits.
 
         `lane` names what is asked for (a resource type): a wait too long for our budget holds only its own lane back.
-        `data` may be a function: each try then sends a new form (an assertion is good for one use).
+        `data` may be a function: each try then sends a new form (an assertion is good for one use). `content` is sent as it
+        is; who sends it says with `tries` whether it may be sent again.
 
         Returns answers of any status that retrying would not change (also the last of a retried one); raises
         SiteUnavailable when nothing came or the site's own waiting time is not over, BadAnswer when the body is unusable,
@@ -207,7 +211,7 @@ class Http:
                     raise SiteUnavailable("the site asked us to wait longer", code="rate_limited", retry_after=held)
                 waited += held
                 await self._sleep(held)
-            answer, problem = await self._once(method, url, dict(headers or {}), data, lane, most_bytes)
+            answer, problem = await self._once(method, url, dict(headers or {}), data, lane, most_bytes, content)
             if problem == HELD:
                 continue
             attempt += 1
@@ -232,7 +236,14 @@ class Http:
         return asked + min(jitter, BASE_DELAY)
 
     async def _once(
-        self, method: str, url: str, headers: dict[str, str], data: Form | None, lane: str, most_bytes: int | None
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        data: Form | None,
+        lane: str,
+        most_bytes: int | None,
+        content: bytes | None = None,
     ) -> tuple[Answer | None, str]:
         turn = self._pace.turn()
         if turn > 0:
@@ -243,7 +254,11 @@ class Http:
             form = data() if callable(data) else data
             try:
                 async with asyncio.timeout(self.limits.request_seconds):
-                    return await self._follow(method, url, headers, form, most_bytes), ""
+                    began = time.perf_counter()
+                    answer = await self._follow(method, url, headers, form, most_bytes, content)
+                    if (tally := _TALLY.get()) is not None:
+                        tally.answers.append((answer.status, time.perf_counter() - began))
+                    return answer, ""
             except (TimeoutError, httpx.TimeoutException):
                 return None, "timeout"
             except httpx.DecodingError:
@@ -262,10 +277,11 @@ class Http:
         headers: dict[str, str],
         form: Mapping[str, str] | None,
         most_bytes: int | None,
+        content: bytes | None = None,
     ) -> Answer:
         for _ in range(MOST_REDIRECTS + 1):
             self.egress.look(url)
-            async with self._client.stream(method, url, headers=headers, data=form) as response:
+            async with self._client.stream(method, url, headers=headers, data=form, content=content) as response:
                 location = response.headers.get("location", "")
                 if not (response.is_redirect and location):
                     return await self._read(response, most_bytes or self.limits.max_body_bytes)

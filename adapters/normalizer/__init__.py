@@ -1,4 +1,4 @@
-"""Raw resources (DSTU2, R4, R4B) -> record entries or quarantine; entries of all sites -> one chart. Pure."""
+"""Raw resources (DSTU2, R4, R4B, R5) -> record entries or quarantine; entries of all sites -> one chart. Pure."""
 
 from adapters.normalizer.assemble import assemble
 from adapters.normalizer.coverage import coverage_from_entries

@@ -293,6 +293,8 @@ def _activity(source: Source, item: Json) -> PlannedActivity | None:
         text = outcome[0].display if outcome else source.text(reference, "display")
     if not text:
         return None
+    if source.boolean(detail, "doNotPerform"):  # planned is that it does not happen
+        text = f"not to be done: {text}"
     scheduled: Any = source.text(detail, "scheduledString")
     if not scheduled and "scheduledPeriod" in detail:
         start, end = source.period(detail, "scheduledPeriod")

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from adapters.normalizer.read import NotJson, parse
+from adapters.normalizer.releases.told import is_fhir_xml, of_the_declared_release, release_of_profiles
 from models.record import RawResource, Rejected, RejectReason
 
 MOST_LINE = 50_000_000
@@ -120,6 +121,7 @@ class _Items:
                 content=bytes(item) if depth == 0 else msgspec.json.format(bytes(item), indent=-1),
                 version=version if isinstance(version, str) else "",
                 retrieved=self.retrieved,
+                fhir_version=release_of_profiles(head.meta) or "R4",
             )
         )
 
@@ -171,11 +173,13 @@ def parse_file(
     data = _utf8(data).strip()
     if not data:
         items.reject("not_json", name, data, "the file is empty")
+    elif is_fhir_xml(data):
+        items.reject("xml_not_supported", name, data, "FHIR XML; only FHIR JSON is read: export or convert it as JSON")
     elif data[:1] == b"<":
         items.reject("not_json", name, data, "XML or HTML; only FHIR JSON is read")
     else:
         _document(items, data, name)
-    return items.resources, items.rejected
+    return of_the_declared_release(items.resources), items.rejected
 
 
 def _document(items: _Items, data: bytes, name: str) -> None:

@@ -15,7 +15,7 @@ from adapters.normalizer import care, conditions, documents, medications, observ
 from adapters.normalizer.base import Neighbours, Source
 from adapters.normalizer.names import display_name
 from adapters.normalizer.read import Json, NotJson, Reader, outline, parse
-from adapters.normalizer.releases import FOREIGN, FOREIGN_TYPES, foreign_release
+from adapters.normalizer.releases import READABLE, UNREAD, Turned, in_r4, written_in
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from adapters.normalizer.values import reference_key
 from models.record import AnyEntry, Ledger, Missing, Provenance, RawResource, Rejected, RejectReason, Value
@@ -29,6 +29,7 @@ READERS: dict[str, Callable[[Source], Sequence[Any]]] = {
     "Condition": conditions.problem,
     "AllergyIntolerance": conditions.allergy,
     "MedicationRequest": medications.medication,
+    "MedicationOrder": medications.medication,
     "MedicationStatement": medications.medication,
     "Observation": observations.observation,
     "Encounter": care.encounter,
@@ -38,7 +39,7 @@ READERS: dict[str, Callable[[Source], Sequence[Any]]] = {
     "DiagnosticReport": documents.report,
     "DocumentReference": documents.note,
 }
-"""Resource type -> reader."""
+"""Resource type -> reader. MedicationOrder is DSTU2's MedicationRequest."""
 Key = tuple[str, str, str, str, str]
 """RawResource.key: (tenant, site, type, id, version)."""
 
@@ -73,7 +74,7 @@ SUPPORT = frozenset(
 )
 REFERRED_TO = NAMED | SUPPORT
 """Types that other resources take a name, a drug or a document from."""
-READ = READERS.keys() | NAMED | SUPPORT | FOREIGN_TYPES.keys()
+READ = READERS.keys() | NAMED | SUPPORT
 """Types that are read in full; of all others only the type and the subject."""
 MOST_DEPTH = 64
 """Nesting levels of a resource we are willing to read (FHIR's own deepest are under 20)."""
@@ -132,7 +133,7 @@ def normalize(
             unreadable.append(_reject(raw, "unreadable", made))
             dispositions[name] = "quarantined"
         else:
-            entries.extend(made)
+            entries.extend(resource.retrace(made) if isinstance(resource, Turned) else made)
             dispositions[name] = "entry"
     return Normalized(
         entries=tuple(entries),
@@ -170,10 +171,10 @@ def _newest(resources: dict[Key, RawResource]) -> list[tuple[Key, RawResource]]:
 
 
 def _resource(raw: RawResource, patient_id: str | None) -> Json | Rejected:
-    """The parsed resource, or why it cannot be read as one of this patient's R4 resources."""
+    """The parsed resource in R4's shape, or why it cannot be read as one of this patient's."""
     kind = raw.resource_type
-    if raw.fhir_version in FOREIGN:
-        return _reject(raw, "unsupported_version", f"the source declares {raw.fhir_version}; R4 and R4B are read")
+    if raw.fhir_version in UNREAD:
+        return _reject(raw, "unsupported_version", f"the source declares {raw.fhir_version}; {READABLE}")
     try:
         resource = parse(raw.content) if kind in READ else outline(raw.content)
     except NotJson as error:
@@ -182,15 +183,17 @@ def _resource(raw: RawResource, patient_id: str | None) -> Json | Rejected:
         return _reject(raw, "not_a_resource", "an object was expected")
     if resource.get("resourceType") != kind:
         return _reject(raw, "wrong_resource_type", "resourceType")
+    shaped: Json = resource
     if kind in READ:
         if _may_be_deep(raw.content) and _depth(resource) > MOST_DEPTH:
             return _reject(raw, "too_deep", f"more than {MOST_DEPTH} levels")
-        release = foreign_release(resource, kind)
-        if release:
-            return _reject(raw, "unsupported_version", f"written in {release}; R4 and R4B are read")
-    if patient_id is not None and _is_stranger(raw, resource, patient_id):
+        release = written_in(resource, kind, raw.fhir_version)
+        if release in UNREAD:
+            return _reject(raw, "unsupported_version", f"written in {release}; {READABLE}")
+        shaped = in_r4(resource, kind, release)
+    if patient_id is not None and _is_stranger(raw, shaped, patient_id):
         return _reject(raw, "wrong_patient", "subject")
-    return resource
+    return shaped
 
 
 def _may_be_deep(content: bytes) -> bool:

@@ -21,6 +21,7 @@ RejectReason = Literal[
     "too_deep",
     "unsupported_version",
     "operation_outcome",
+    "xml_not_supported",
 ]
 """Closed list of why a received thing could not become part of the record. It is kept in quarantine all the same."""
 

@@ -20,6 +20,8 @@ from service.api.schemas import (
     Registered,
     RunState,
     SearchBody,
+    WriteBody,
+    Written,
 )
 
 router = APIRouter(prefix="/v1/patients", tags=["patients"], route_class=Guarded)
@@ -120,3 +122,15 @@ def context(patient_id: str, caller: Caller, services: Use, body: ContextRequest
 def summary(patient_id: str, caller: Caller, services: Use, body: ContextRequest | None = None) -> Summary:
     """A summary whose every sentence cites the facts it rests on."""
     return services.summary(caller.tenant, patient_id, body or ContextRequest())[2]
+
+
+@router.post("/{patient_id}/writes/preview")
+def preview_write(patient_id: str, body: WriteBody, caller: Caller, services: Use) -> Written:
+    """What a write would send, after checking that hospital, server and token permit it. Nothing is changed."""
+    return Written.model_validate(services.write(caller.tenant, patient_id, body, send=False))
+
+
+@router.post("/{patient_id}/writes")
+def write(patient_id: str, body: WriteBody, caller: Caller, services: Use) -> Written:
+    """Write a vital sign, a summary or a change of a care plan into a site. The same write twice is one resource."""
+    return Written.model_validate(services.write(caller.tenant, patient_id, body, send=True))

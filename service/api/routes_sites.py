@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
 
+from adapters.conformance import ConformanceReport
 from service.api.auth import Caller, Guarded, Use
 from service.api.problems import Problem
 from service.api.schemas import Site, SitePatients, Sites, SiteSearchBody, SiteWithKey
@@ -47,6 +48,12 @@ def put_site(site: str, config: Config, caller: Caller, services: Use) -> SiteWi
 def check_site(site: str, caller: Caller, services: Use) -> dict[str, Any]:
     """Discover, authorize, and say what the site supports and refuses."""
     return services.check_site(caller.tenant, site)
+
+
+@router.get("/{site}/report")
+def get_report(site: str, caller: Caller, services: Use) -> ConformanceReport:
+    """The report of the site's last check. Probes with a test patient are made by `chartbrief site check`."""
+    return services.site_report(caller.tenant, site)
 
 
 @router.post("/{site}/patients/search")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -62,6 +62,49 @@ class RefreshBody(Body):
 
     sites: list[SiteName] | None = Field(default=None, min_length=1, max_length=50)
     wait_seconds: float = Field(default=0, ge=0, le=120, description="0: answer 202 at once.")
+
+
+Instant = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200_000)]
+Note = Annotated[str, StringConstraints(min_length=1, max_length=4_000)]
+
+
+class VitalBody(Body):
+    """A vital sign to write into a site."""
+
+    kind: Literal["observation"]
+    site: SiteName
+    vital: Words = Field(
+        description="heart-rate, respiratory-rate, oxygen-saturation, body-temperature, body-weight, body-height, bmi or blood-pressure."
+    )
+    value: Words = Field(description="As measured: 72, 98.60; 120/80 for a blood pressure.")
+    unit: str = Field(default="", max_length=20, description="UCUM; empty: the usual one.")
+    at: Instant = Field(description="When it was measured, with time zone.")
+    patient_reported: bool = False
+
+
+class DocumentBody(Body):
+    """A summary to write into a site as a document. Without `text`: the summary of the stored record."""
+
+    kind: Literal["document"]
+    site: SiteName
+    text: Text | None = None
+    title: Words = "Summary"
+    at: Instant | None = Field(default=None, description="When it was made; default: now.")
+
+
+class PlanBody(Body):
+    """What to add to a CarePlan of a site, or change in it."""
+
+    kind: Literal["care_plan"]
+    site: SiteName
+    care_plan: FhirId = Field(description="The site's id of the CarePlan.")
+    note: Note | None = None
+    activity: Note | None = None
+    status: Words | None = Field(default=None, description="RequestStatus, e.g. active, on-hold, completed.")
+
+
+WriteBody = Annotated[VitalBody | DocumentBody | PlanBody, Field(discriminator="kind")]
 
 
 class Answer(BaseModel):
@@ -180,6 +223,21 @@ class FreshnessLine(BaseModel):
     stored: int = 0
     quarantined: int = 0
     missing: int = 0
+
+
+class Written(Answer):
+    """What became of a write. `state`: dry_run, created, updated or already_there; anything else is a problem."""
+
+    state: str
+    written: bool
+    site: str
+    resource_type: str
+    interaction: str
+    resource_id: str = ""
+    version: str = ""
+    provenance: str = Field(default="", description="Whether who wrote it is on record at the site.")
+    scopes: list[str] = []
+    resource: dict[str, Any] | None = Field(default=None, description="What was, or would be, sent.")
 
 
 class Freshness(BaseModel):

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from fastapi import FastAPI
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from adapters.conformance import ConformanceReport
 from adapters.errors import AdapterError, ConfigurationError
 from adapters.profile import parse_site
 from models.record import Chart, RawResource
@@ -34,6 +36,7 @@ from service.api.schemas import (
     SiteSearchBody,
 )
 from service.api.session import FailedLogins, Sessions
+from service.api.writing import Writing
 from service.settings import Settings
 from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
 from service.store.access import hash_secret
@@ -60,7 +63,7 @@ class Principal:
     role: str
 
 
-class Services(Reading, Connections):
+class Services(Reading, Connections, Writing):
     """Everything a route or a command may call. What a caller can cause is raised as Problem, and nothing else."""
 
     def __init__(self, settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> None:
@@ -186,11 +189,21 @@ class Services(Reading, Connections):
             self.store.put_site(tenant, parsed)
         return self.site(tenant, parsed.name)
 
-    def check_site(self, tenant: str, name: str) -> dict[str, Any]:
-        """Discover and authorize at a site."""
+    def check_site(self, tenant: str, name: str, patient_id: str | None = None) -> dict[str, Any]:
+        """Discover and authorize at a site; probe it with a test patient (their id at the site)."""
         self.site(tenant, name)
         with refusals():
-            return self._runtime().check_site(tenant, name)
+            return self._runtime().check_site(tenant, name, patient_id)
+
+    def site_report(self, tenant: str, name: str) -> ConformanceReport:
+        """The report of the site's last check."""
+        self.site(tenant, name)
+        with refusals():
+            found = self.store.site_report(tenant, name)
+        try:
+            return ConformanceReport.model_validate(found)
+        except ValidationError:  # none, or one that an older Chartbrief wrote
+            raise Problem("not_found", "there is no report of this site: check it") from None
 
     def search_at_site(self, tenant: str, name: str, asked: SiteSearchBody) -> list[dict[str, Any]]:
         """Whom a site knows by these criteria; nothing is stored."""
@@ -268,6 +281,12 @@ class Services(Reading, Connections):
         if found is None or found["patient_id"] != patient_id:
             raise Problem("unknown_run")
         return _run_state(found, run_id, patient_id)
+
+    def links(self, tenant: str, patient_id: str) -> dict[str, str]:
+        """The sites that know a patient, and as whom."""
+        known(patient_id, "unknown_patient")
+        with refusals():
+            return self.store.links(tenant, patient_id)
 
     def chart(self, tenant: str, patient_id: str, as_of: str | None = None) -> Chart:
         """The patient's chart from all sites."""

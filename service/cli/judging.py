@@ -8,6 +8,8 @@ from typing import Any
 
 from adapters.normalizer import Normalized
 from adapters.normalizer.judge import Violation, judge
+from adapters.normalizer.read import NotJson, parse
+from adapters.normalizer.releases import written_in
 from models.record import RawResource
 from service.cli import render
 from service.cli.output import stdout
@@ -29,7 +31,7 @@ def judged(resources: Iterable[RawResource], normalized: Normalized) -> dict[str
     counts: Counter[str] = Counter(valid=0, invalid=0, not_judged=0)
     rows = []
     for raw in resources:
-        violations = judge(raw.content, raw.resource_type, raw.fhir_version)
+        violations = judge(raw.content, raw.resource_type, _release(raw))
         verdict = "not_judged" if violations is None else "invalid" if violations else "valid"
         counts[verdict] += 1
         key = (raw.resource_type, raw.resource_id)
@@ -44,6 +46,15 @@ def judged(resources: Iterable[RawResource], normalized: Normalized) -> dict[str
                 }
             )
     return {"counts": dict(counts), "resources": rows}
+
+
+def _release(raw: RawResource) -> str:
+    """The release to judge by: the one the resource was read as."""
+    try:
+        resource = parse(raw.content)
+    except NotJson:
+        return raw.fhir_version
+    return written_in(resource, raw.resource_type, raw.fhir_version) if isinstance(resource, dict) else raw.fhir_version
 
 
 def _row(violation: Violation) -> dict[str, str]:

@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from service.cli import (
+    directory_commands,
     file_commands,
     key_commands,
     patient_commands,
@@ -16,6 +17,7 @@ from service.cli import (
     record_commands,
     service_commands,
     site_commands,
+    write_commands,
 )
 from service.cli.output import DEFECT, INTERRUPTED, USAGE, CommandError, emit_error, wants_json
 
@@ -26,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="EHR records in, a small, cited, honest context out.",
     epilog="Exit codes: 0 ok, 2 usage, 3 bad input, 4 budget too small, 5 unavailable, 6 not found or ambiguous, "
-    "7 refused.",
+    "7 refused, 8 breaking differences.",
 )
 for room in (
     file_commands,
@@ -36,6 +38,8 @@ for room in (
     service_commands,
     key_commands,
     practice_commands,
+    directory_commands,
+    write_commands,
 ):
     room.register(app)
 

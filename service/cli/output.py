@@ -8,6 +8,7 @@
   5  unavailable: the database, a site or the network cannot be reached now
   6  not found or ambiguous: no such patient or site, several patients and none chosen
   7  refused: by configuration, by access rules or by a site
+  8  differences that break something (`site diff`)
 130  interrupted
 """
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-OK, DEFECT, USAGE, BAD_INPUT, BUDGET_TOO_SMALL, UNAVAILABLE, NOT_FOUND, REFUSED, INTERRUPTED = (
+OK, DEFECT, USAGE, BAD_INPUT, BUDGET_TOO_SMALL, UNAVAILABLE, NOT_FOUND, REFUSED, BREAKING, INTERRUPTED = (
     0,
     1,
     2,
@@ -29,6 +30,7 @@ OK, DEFECT, USAGE, BAD_INPUT, BUDGET_TOO_SMALL, UNAVAILABLE, NOT_FOUND, REFUSED,
     5,
     6,
     7,
+    8,
     130,
 )
 
@@ -49,8 +51,12 @@ EXIT_OF_CODE: dict[str, int] = {
     "too_large": BAD_INPUT,
     "not_gzip": BAD_INPUT,
     "not_json": BAD_INPUT,
+    "not_a_report": BAD_INPUT,
     "no_resources": BAD_INPUT,
     "invalid_site_file": BAD_INPUT,
+    "not_an_endpoint_list": BAD_INPUT,
+    "directory_damaged": BAD_INPUT,
+    "unknown_vendor": USAGE,
     "configuration": BAD_INPUT,
     "budget_too_small": BUDGET_TOO_SMALL,
     "unavailable": UNAVAILABLE,
@@ -59,13 +65,21 @@ EXIT_OF_CODE: dict[str, int] = {
     "unknown_patient": NOT_FOUND,
     "several_patients": NOT_FOUND,
     "unknown_site": NOT_FOUND,
+    "unknown_endpoint": NOT_FOUND,
+    "several_endpoints": NOT_FOUND,
+    "no_lists": NOT_FOUND,
     "unknown_key": NOT_FOUND,
     "unknown_resource": NOT_FOUND,
     "unknown_run": NOT_FOUND,
     "conflict": REFUSED,
     "site_refused": REFUSED,
     "authorization_refused": REFUSED,
+    "invalid_write": BAD_INPUT,
+    "write_refused": REFUSED,
+    "write_failed": UNAVAILABLE,
+    "write_unknown": UNAVAILABLE,
     "refused": REFUSED,
+    "breaking_differences": BREAKING,
 }
 """Every error code a command can answer with, and the exit code it ends with."""
 

@@ -1,4 +1,4 @@
-"""`site`: list, add, check the connections to EHRs."""
+"""`site`: list, add, check, compare the connections to EHRs."""
 
 from __future__ import annotations
 
@@ -93,30 +93,62 @@ def show_site(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJ
 
 
 @sites.command("check")
-def check_site(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJson = False) -> None:
-    """Discover and authorize at a site; say what it supports and what it refuses. Exits with 7 unless it is ready."""
-    from service.cli import output, render
+def check_site(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    patient: Annotated[
+        str | None,
+        typer.Option("--patient", metavar="ID", help="A test patient's id at the site: everything is probed with it."),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FOLDER", help="Write the dated site report here, as JSON and HTML."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Discover, authorize and probe a site; say what it supports and refuses. Exits with 7 unless it is ready."""
+    from service.cli import conformance, output
     from service.cli.running import opened, working
 
+    if patient is not None:
+        conformance.check_id(patient)
     with opened("site check", runtime=True) as store, working(f"Asking {name} ..."):
-        found = store.services.check_site(store.tenant, name)
+        found = store.services.check_site(store.tenant, name, patient)
+    report = conformance.report_in(found)
+    files = conformance.write(report, folder) if folder and report else []
     if found["state"] != "ready":
         error = found.get("error", {})
         raise output.CommandError(
             "site_refused",
             f"{name} is {found['state'].replace('_', ' ')}: {error.get('message', '')}",
+            files=files,
             **error_of(found),
         )
     if as_json:
-        output.emit(found)
-        return
-    made = render.table(f"Site {name}", "what", "answer")
-    for key, value in found.items():
-        rows = value.items() if isinstance(value, dict) else ((key, value),)
-        for what, answer in rows:
-            text = ", ".join(str(v) for v in answer) if isinstance(answer, list) else answer
-            render.row(made, what.replace("_", " "), "" if text is None else text)
-    output.stdout().print(made)
+        output.emit(found | {"files": files})
+    elif report:
+        conformance.show(report, files)
+
+
+@sites.command("diff")
+def diff_reports(
+    before: Annotated[
+        str, typer.Argument(metavar="A", help="A site report (JSON), or `profile`: what its vendor's profile expects.")
+    ],
+    after: Annotated[Path, typer.Argument(metavar="B", help="A later site report (JSON).")],
+    as_json: AsJson = False,
+) -> None:
+    """What changed between two site reports, or what a profile expects and a site lacks. Exits with 8 when it breaks something."""
+    from service.cli import conformance, output
+
+    document, differences = conformance.diff(before, after)
+    if not as_json:
+        conformance.show_differences(document, differences)
+    breaking = sum(d.severity == "breaks" for d in differences)
+    if breaking:
+        words = f"{breaking} of {len(differences)} differences break something"
+        raise output.CommandError("breaking_differences", words, document=document)
+    if as_json:
+        output.emit(document)
 
 
 def error_of(found: dict[str, Any]) -> dict[str, Any]:

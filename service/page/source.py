@@ -18,10 +18,19 @@ MOST_TEXT = 4000
 """Characters of one string shown; a document's base64 tells nobody anything. The API gives all of it."""
 SHOWN: dict[str, tuple[str, ...]] = {
     "Patient": ("name", "birthDate", "gender", "deceased[x]"),
-    "AllergyIntolerance": ("code", "clinicalStatus", "verificationStatus", "criticality", "reaction", "status"),
+    "AllergyIntolerance": (
+        "code",
+        "substance",
+        "clinicalStatus",
+        "verificationStatus",
+        "criticality",
+        "reaction",
+        "status",
+    ),
     "Condition": ("code", "clinicalStatus", "verificationStatus", "onset[x]", "abatement[x]"),
     "MedicationRequest": ("medication[x]", "status", "intent", "dosageInstruction", "authoredOn", "doNotPerform"),
-    "MedicationStatement": ("medication[x]", "status", "dosage", "effective[x]"),
+    "MedicationOrder": ("medication[x]", "status", "dosageInstruction", "dateWritten", "dateEnded"),
+    "MedicationStatement": ("medication[x]", "status", "dosage", "effective[x]", "wasNotTaken", "adherence"),
     "Observation": (
         "code",
         "value[x]",
@@ -31,14 +40,22 @@ SHOWN: dict[str, tuple[str, ...]] = {
         "referenceRange",
         "dataAbsentReason",
     ),
-    "Encounter": ("type", "class", "status", "period", "reasonCode"),
-    "DiagnosticReport": ("code", "status", "effective[x]", "conclusion"),
-    "Immunization": ("vaccineCode", "status", "occurrence[x]", "statusReason"),
-    "Procedure": ("code", "status", "performed[x]", "statusReason"),
+    "Encounter": ("type", "class", "status", "period", "actualPeriod", "reasonCode", "reason"),
+    "DiagnosticReport": ("code", "status", "effective[x]", "conclusion", "codedDiagnosis"),
+    "Immunization": ("vaccineCode", "status", "occurrence[x]", "statusReason", "date", "wasNotGiven", "explanation"),
+    "Procedure": (
+        "code",
+        "status",
+        "performed[x]",
+        "occurrence[x]",
+        "statusReason",
+        "notPerformed",
+        "reasonNotPerformed",
+    ),
     "CarePlan": ("title", "category", "status", "period", "activity"),
-    "DocumentReference": ("type", "status", "docStatus", "date", "description"),
+    "DocumentReference": ("type", "status", "docStatus", "date", "indexed", "created", "description"),
 }
-"""What of a resource the page shows, where an origin names the resource as a whole. `x[x]` is a choice of type."""
+"""What of a resource the page shows, in R4 and by the other releases' names, where an origin names the resource as a whole. `x[x]` is a choice of type."""
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)((?:\[\d+\])*)")
 
 

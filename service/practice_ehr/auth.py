@@ -27,7 +27,7 @@ ALGORITHMS = ["RS384", "ES384"]
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_ASSERTION_SECONDS = 300
 LEEWAY_SECONDS = 10
-_SCOPE = re.compile(r"^(system|user|patient)/(\*|[A-Za-z]+)\.(read|\*|c?r?u?d?s?)$")
+_SCOPE = re.compile(r"^(system|user|patient)/(\*|[A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)$")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Grant:
     """The only patient it is good for; empty: all."""
     family: str = ""
     """What it dies with: the authorization it came from."""
+    scopes: tuple[str, ...] = ()
 
 
 class TokenRefused(Exception):
@@ -59,6 +60,7 @@ class AuthorizationServer:
         self, dress: Dress, clients: dict[str, list[Json]], faults: Faults, clock: Callable[[], float] = time.time
     ) -> None:
         self._rules, self._types = dress.authorization, tuple(dress.types)
+        self._writes = frozenset(dress.writes)
         self._faults, self._clock = faults, clock
         self._clients = {name: list(keys) for name, keys in clients.items()}
         self._backends = set(clients)
@@ -114,7 +116,8 @@ class AuthorizationServer:
         """A new access token, as the token endpoint tells it."""
         token = secrets.token_urlsafe(32)
         with self._lock:
-            self._tokens[token] = replace(grant, expires_at=self.now() + self._rules.token_seconds)
+            life = self._rules.token_seconds
+            self._tokens[token] = replace(grant, expires_at=self.now() + life, scopes=tuple(scopes))
         return {
             "access_token": token,
             "token_type": "bearer",
@@ -210,16 +213,18 @@ class AuthorizationServer:
             for name in kinds:
                 if name in denied or name not in self._types:
                     continue
+                if name not in self._writes and (verbs == "write" or not set(verbs) - set("cud")):
+                    continue
                 scopes.append(f"{level}/{name}.{verbs}")
                 if name not in hidden:
-                    readable |= {name} if verbs in ("read", "*") or "r" in verbs else set()
+                    readable |= {name} if verbs in ("read", "*") or ("r" in verbs and verbs != "write") else set()
                     searchable |= {name} if verbs in ("read", "*") or "s" in verbs else set()
         return list(dict.fromkeys(scopes)), frozenset(readable), frozenset(searchable)
 
     def _speaks(self, verbs: str) -> bool:
         if not verbs:
             return False
-        return ("v1" if verbs in ("read", "*") else "v2") in self._rules.scopes
+        return ("v1" if verbs in ("read", "write", "*") else "v2") in self._rules.scopes
 
 
 def bearer(authorization: str) -> str:

@@ -8,6 +8,7 @@ from service.practice_ehr.dress import Dress, Json
 from service.practice_ehr.search_params import params_of
 
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+VERSIONS = {"R4": "4.0.1", "DSTU2": "1.0.2"}
 SMART_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 LAUNCH_CAPABILITIES = [
@@ -28,7 +29,7 @@ LAUNCH_CAPABILITIES = [
 
 
 def capability_statement(dress: Dress, base: str, token_url: str | None, date: str, apps_at: str = "") -> Json:
-    """Exactly the types, interactions and search parameters the server answers; no security for an open server.
+    """A Conformance where the dress writes DSTU2. Exactly the types, interactions and search parameters the server answers; no security for an open server.
 
     `apps_at`: the origin of the sign-in page, where there is one.
     """
@@ -40,15 +41,17 @@ def capability_statement(dress: Dress, base: str, token_url: str | None, date: s
             "service": [{"coding": [{"system": SMART_SERVICE, "code": "SMART-on-FHIR"}]}],
             "extension": [{"url": OAUTH_URIS, "extension": [{"url": n, "valueUri": u} for n, u in endpoints.items()]}],
         }
+    statement = "Conformance" if dress.release == "DSTU2" else "CapabilityStatement"
     return {
-        "resourceType": "CapabilityStatement",
+        "resourceType": statement,
         "status": "active",
         "date": date,
         "publisher": "Chartbrief practice EHR",
         "kind": "instance",
         "software": {"name": dress.software},
         "implementation": {"description": dress.title, "url": base},
-        "fhirVersion": "4.0.1",
+        "fhirVersion": VERSIONS[dress.release],
+        **({"acceptUnknown": "no"} if statement == "Conformance" else {}),
         "format": ["json"],
         "rest": [rest],
     }
@@ -57,9 +60,14 @@ def capability_statement(dress: Dress, base: str, token_url: str | None, date: s
 def _resource(dress: Dress, name: str) -> Json:
     support = dress.types[name]
     interactions = [c for c, has in (("read", support.read), ("search-type", support.search)) if has]
+    writes = dress.writes.get(name)
+    if writes:
+        interactions += [c for c, has in (("create", writes.create), ("update", writes.update)) if has]
     row: Json = {"type": name, "interaction": [{"code": c} for c in interactions]}
     if dress.meta.version_id:
         row["versioning"] = "versioned"
+    if writes and writes.create:
+        row["conditionalCreate"] = writes.conditional
     if support.search:
         known = params_of(name)
         row["searchParam"] = [{"name": p, "type": known[p].fhir_type} for p in support.params]

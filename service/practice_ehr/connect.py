@@ -18,6 +18,7 @@ def site_file(ehr: PracticeEhr, client_id: str = CLIENT_ID) -> str:
         "name": f"practice-{dress.name.replace('_', '-')}",
         "title": ehr.hospital.name or dress.title,
         "vendor": dress.profile,
+        **({"variant": dress.variant} if dress.variant else {}),
         "fhir_base": ehr.base_url,
         "auth": "none" if ehr.state.open else "backend",
     }

@@ -40,6 +40,16 @@ class TypeSupport(Strict):
     search: bool = True
 
 
+class WriteSupport(Strict):
+    """What of one type may be written."""
+
+    create: bool = False
+    update: bool = False
+    conditional: bool = Field(default=True, description="Whether If-None-Exist is obeyed; declared as it is.")
+    if_match_required: bool = Field(default=False, description="An update without If-Match is refused.")
+    refusal: Refusal | None = Field(default=None, description="Declared, and refused all the same.")
+
+
 class RequiredParams(Strict):
     """A search needs one of these."""
 
@@ -144,10 +154,16 @@ class Dress(Strict):
         default="lakeshore", description="Which hospital of the built-in population wears it by default."
     )
     profile: str = Field(default="generic", description="Folder of adapters/vendors that speaks to such an EHR.")
+    variant: str = Field(default="", description="The variant of that profile.")
+    release: Literal["R4", "DSTU2"] = Field(default="R4", description="The FHIR release it writes and declares.")
     base_path: str = Field(pattern=r"^(/[A-Za-z0-9_.{}-]+)+$")
     tenant: str = Field(default="0", description="Default of the hospital's number.")
     content_type: str = "application/fhir+json; charset=utf-8"
     types: dict[str, TypeSupport]
+    writes: dict[str, WriteSupport] = Field(
+        default={}, description="Types that take writes; none: a server for reading."
+    )
+    version_conflict: Literal[409, 412] = Field(default=412, description="Answer to an If-Match that is not current.")
     unsupported: Refusal = Refusal(status=404, code="not-supported", text="Unknown resource type.")
     unsupported_by_type: dict[str, Refusal] = {}
     not_found: Refusal = Refusal(status=404, code="not-found", text="No such resource.")

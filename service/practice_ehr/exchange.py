@@ -35,6 +35,10 @@ class Exchange:
     accept: str
     strict: bool
     due: dict[str, Fault]
+    body: bytes = b""
+    content_type: str = ""
+    if_none_exist: str = ""
+    if_match: str = ""
 
     @property
     def values(self) -> dict[str, str]:
@@ -49,6 +53,13 @@ class Exchange:
     def may_read(self, kind: str) -> bool:
         """Whether the token lets the client read resources of a type."""
         return self.grant is None or kind in self.grant.types
+
+    def may_write(self, kind: str, interaction: str) -> bool:
+        """Whether it lets the client create or update them: `.write` or `.*` (v1), `c` or `u` among the letters (v2)."""
+        if self.grant is None:
+            return True
+        verbs = {scope.rpartition(".")[2] for scope in self.grant.scopes if scope.startswith(f"system/{kind}.")}
+        return any(v in ("write", "*") or (v != "read" and interaction[0] in v) for v in verbs)
 
     def may_search(self, kind: str) -> bool:
         """Whether it lets the client search them."""
@@ -65,14 +76,19 @@ def parse_target(method: str, path: str) -> Target:
     if not re.fullmatch(r"[A-Z][A-Za-z]{1,63}", parts[0]):
         raise bad_request("There is nothing at this address.", "not-found", 404)
     if len(parts) == 1:
+        if method == "POST":
+            return Target("create", kind)
         _allow(method, "GET")
         return Target("search", kind)
     if parts[1:] == ["_search"]:
         _allow(method, "POST")
         return Target("search", kind)
-    _allow(method, "GET")
+    if method != "PUT" or len(parts) != 2:
+        _allow(method, "GET")
     if not _ID.match(parts[1]):
         raise bad_request("The id is not valid.", "value")
+    if method == "PUT":
+        return Target("update", kind, parts[1])
     if len(parts) == 2:
         return Target("read", kind, parts[1])
     if len(parts) == 4 and parts[2] == "_history" and _ID.match(parts[3]):
@@ -83,11 +99,15 @@ def parse_target(method: str, path: str) -> Target:
 
 
 def _allow(method: str, only: str) -> None:
-    if method == only or (method == "HEAD" and only == "GET"):
-        return
+    if method != only and not (method == "HEAD" and only == "GET"):
+        raise not_for_writing(only)
+
+
+def not_for_writing(only: str = "GET") -> Refused:
+    """What a server for reading answers to another method."""
     error: Refused = bad_request("This server is for reading.", "not-supported", 405)
     error.reply.headers["Allow"] = only
-    raise error
+    return error
 
 
 def wants_json(accept: str, formats: list[str]) -> bool:

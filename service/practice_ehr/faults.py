@@ -81,7 +81,9 @@ class Fault(BaseModel):
         default="",
         description="Only for this type (or `token`, `metadata`, `smart-configuration`); empty: every FHIR type.",
     )
-    interaction: Literal["", "search", "read"] = Field(default="", description="Only for this interaction.")
+    interaction: Literal["", "search", "read", "create", "update"] = Field(
+        default="", description="Only for this interaction."
+    )
     first: int = Field(default=1, ge=1, description="From the nth matching request on.")
     times: int | None = Field(default=None, ge=1, description="For so many matching requests; None: always.")
     page: int | None = Field(default=None, ge=1, description="Only at this page of a search.")

@@ -16,6 +16,7 @@ from service.practice_ehr.search_params import values_at
 from service.practice_ehr.spoil import spoil_bundle, spoil_resource
 from service.practice_ehr.store import Store, target_of
 from service.practice_ehr.wear import chosen, of_category
+from service.practice_ehr.writing import Writing
 
 SHARED = frozenset({"Medication", "Practitioner", "PractitionerRole", "Organization", "Location"})
 
@@ -26,10 +27,13 @@ class FhirServer:
     def __init__(self, dress: Dress, store: Store) -> None:
         self._dress, self._store = dress, store
         self.pages = Pages(dress.paging)
+        self.writing = Writing(dress, store)
 
     def answer(self, exchange: Exchange) -> Reply:
         """Answer an authorized request; raises Refused."""
         target = exchange.target
+        if target.interaction in ("create", "update"):
+            return self.writing.answer(exchange)
         self._supported(exchange)
         if target.resource_type != "Binary" and not wants_json(exchange.accept, _formats(exchange)):
             raise bad_request("Only JSON is served.", "not-supported", 406)
@@ -223,7 +227,7 @@ def _wants_fhir(exchange: Exchange) -> bool:
 
 def _raw(resource: Json) -> Reply:
     try:
-        data = base64.b64decode(str(resource.get("data", "")), validate=True)
+        data = base64.b64decode(str(resource.get("data") or resource.get("content", "")), validate=True)
     except binascii.Error:
         raise bad_request("The content cannot be given.", "exception", 500) from None
     return Reply(200, data, str(resource.get("contentType", "application/octet-stream")), count=1)

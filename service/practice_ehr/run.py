@@ -45,7 +45,8 @@ class PracticeEhr:
         """
         if isinstance(hospital, str):
             hospital = Hospital(key=hospital, dress=dress, resources=list(resources), clients=clients, apps=apps or {})
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # The protocol is named: asyncio switches Nagle off for sockets that say TCP only (else 40 ms an answer).
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((LOOPBACK, port))

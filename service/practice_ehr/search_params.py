@@ -33,28 +33,31 @@ _BY_TYPE = {
     "name:string:name.family|name.given|name.text|name.prefix|name.suffix birthdate:date:birthDate gender:token:gender "
     "telecom:token:telecom address-postalcode:string:address.postalCode",
     "Observation": f"{_SUBJECT} category:token:category code:token:code "
-    "date:date:effectiveDateTime|effectivePeriod|effectiveInstant issued:date:issued",
-    "Condition": "patient:reference:subject subject:reference:subject encounter:reference:encounter category:token:category "
-    "clinical-status:token:clinicalStatus verification-status:token:verificationStatus code:token:code "
+    "date:date:effectiveDateTime|effectivePeriod|effectiveInstant issued:date:issued identifier:token:identifier",
+    "Condition": "patient:reference:subject|patient subject:reference:subject encounter:reference:encounter category:token:category "
+    "clinical-status:token:clinicalStatus clinicalstatus:token:clinicalStatus verification-status:token:verificationStatus code:token:code "
     "onset-date:date:onsetDateTime|onsetPeriod recorded-date:date:recordedDate abatement-date:date:abatementDateTime",
     "MedicationRequest": f"{_SUBJECT} intent:token:intent authoredon:date:authoredOn date:date:authoredOn "
     "category:token:category code:token:medicationCodeableConcept medication:reference:medicationReference",
-    "MedicationStatement": f"{_SUBJECT} effective:date:effectiveDateTime|effectivePeriod",
+    "MedicationOrder": f"{_PATIENT} status:token:status datewritten:date:dateWritten",
+    "MedicationStatement": "patient:reference:subject|patient subject:reference:subject status:token:status "
+    "effective:date:effectiveDateTime|effectivePeriod effectivedate:date:effectiveDateTime|effectivePeriod",
     "Medication": "code:token:code status:token:status",
-    "Encounter": "patient:reference:subject subject:reference:subject status:token:status class:token:class type:token:type "
+    "Encounter": "patient:reference:subject|patient subject:reference:subject status:token:status class:token:class type:token:type "
     "date:date:period identifier:token:identifier",
     "DiagnosticReport": f"{_SUBJECT} category:token:category code:token:code date:date:effectiveDateTime|effectivePeriod "
     "issued:date:issued identifier:token:identifier",
-    "AllergyIntolerance": f"{_PATIENT} clinical-status:token:clinicalStatus criticality:token:criticality code:token:code "
+    "AllergyIntolerance": f"{_PATIENT} status:token:status clinical-status:token:clinicalStatus criticality:token:criticality code:token:code "
     "category:token:category type:token:type verification-status:token:verificationStatus date:date:recordedDate",
-    "Immunization": f"{_PATIENT} date:date:occurrenceDateTime status:token:status vaccine-code:token:vaccineCode",
+    "Immunization": f"{_PATIENT} date:date:occurrenceDateTime|date status:token:status vaccine-code:token:vaccineCode",
     "Procedure": f"{_SUBJECT} category:token:category code:token:code date:date:performedDateTime|performedPeriod",
-    "CarePlan": f"{_SUBJECT} category:token:category intent:token:intent date:date:period",
+    "CarePlan": f"{_SUBJECT} category:token:category intent:token:intent date:date:period identifier:token:identifier",
     "CareTeam": "patient:reference:subject subject:reference:subject status:token:status category:token:category",
     "Goal": "patient:reference:subject subject:reference:subject lifecycle-status:token:lifecycleStatus "
     "category:token:category start-date:date:startDate",
     "DocumentReference": "patient:reference:subject subject:reference:subject status:token:status category:token:category "
-    "type:token:type date:date:date period:date:context.period encounter:reference:context.encounter",
+    "type:token:type date:date:date created:date:created period:date:context.period encounter:reference:context.encounter "
+    "identifier:token:identifier",
     "ServiceRequest": f"{_SUBJECT} category:token:category code:token:code intent:token:intent authored:date:authoredOn",
     "EpisodeOfCare": f"{_PATIENT} status:token:status type:token:type date:date:period",
     "Provenance": "target:reference:target",

@@ -18,7 +18,7 @@ from service.practice_ehr.apps import Apps
 from service.practice_ehr.auth import AuthorizationServer, TokenRefused, bearer
 from service.practice_ehr.capability import capability_statement, smart_configuration
 from service.practice_ehr.dress import Dress, Json, Refusal, applies
-from service.practice_ehr.exchange import Exchange, Target, parse_target
+from service.practice_ehr.exchange import Exchange, Target, not_for_writing, parse_target
 from service.practice_ehr.faults import Fault, Faults
 from service.practice_ehr.fhir import FhirServer
 from service.practice_ehr.hospital import Hospital, check_resource
@@ -122,6 +122,9 @@ class PracticeServer:
         await asyncio.sleep(self.hospital.latency)
         try:
             target = parse_target(request.method, request.path_params["path"])
+            writes = target.interaction in ("create", "update")
+            if writes and not self._fhir.writing.offered(target.resource_type, target.interaction):
+                raise not_for_writing()
         except Refused as error:
             self._note(Seen(request.method, "other", "other", error.reply.status))
             return _response(error.reply)
@@ -129,6 +132,7 @@ class PracticeServer:
             return await self._published(request, target)
         try:
             params = await _params(request, target)
+            body = await _body(request) if writes else b""
         except Refused as error:
             self._note(Seen(request.method, target.resource_type, target.interaction, error.reply.status))
             return _response(error.reply)
@@ -138,7 +142,7 @@ class PracticeServer:
             self.auth.revoke(bearer(request.headers.get("authorization", "")))
         response, count = await self._before(request, due) or self._redirect(request, target, params, due), 0
         if response is None:
-            reply = self._reply(request, target, params, due)
+            reply = self._reply(request, target, params, due, body)
             response, count = _response(reply), reply.count
         seen = Seen(
             request.method, target.resource_type, target.interaction, response.status_code, count, page, _names(due)
@@ -160,7 +164,9 @@ class PracticeServer:
         url = _url(request, self._origin(request))
         return Response(b"", status, {"Location": f"{url}{'&' if '?' in url else '?'}{MOVED}=1"})
 
-    def _reply(self, request: Request, target: Target, params: list[tuple[str, str]], due: dict[str, Fault]) -> Reply:
+    def _reply(
+        self, request: Request, target: Target, params: list[tuple[str, str]], due: dict[str, Fault], body: bytes
+    ) -> Reply:
         try:
             grant = None
             if not self.open:
@@ -178,6 +184,10 @@ class PracticeServer:
                 request.headers.get("accept", ""),
                 "handling=strict" in request.headers.get("prefer", ""),
                 due,
+                body,
+                request.headers.get("content-type", "").partition(";")[0].strip().lower(),
+                request.headers.get("if-none-exist", ""),
+                request.headers.get("if-match", ""),
             )
             return self._fhir.answer(exchange)
         except Refused as error:
@@ -323,14 +333,19 @@ async def _params(request: Request, target: Target) -> list[tuple[str, str]]:
     return params
 
 
-async def _form(request: Request) -> list[tuple[str, str]]:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        raise bad_request("The body must be application/x-www-form-urlencoded.", "invalid", 415)
+async def _body(request: Request) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BODY_BYTES:
             raise refused(Refusal(status=413, code="too-long", text="The body is too long."))
+    return body
+
+
+async def _form(request: Request) -> list[tuple[str, str]]:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise bad_request("The body must be application/x-www-form-urlencoded.", "invalid", 415)
+    body = await _body(request)
     try:
         return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000)
     except ValueError:

@@ -48,6 +48,10 @@ class Store:
         """One resource."""
         return self._by_type.get(kind, {}).get(found)
 
+    def version(self, kind: str, found: str) -> int:
+        """How often a resource was put; 0: never."""
+        return self._versions.get((kind, found), 0)
+
     def types(self) -> tuple[str, ...]:
         """Types of which there is at least one resource."""
         return tuple(kind for kind, held in self._by_type.items() if held)

@@ -11,6 +11,7 @@ from typing import Any
 
 from service.practice_ehr.changes import Changes, Chosen, Copies, ExtensionRule, LocalCodes, Recode
 from service.practice_ehr.dress import Dress, Json, applies
+from service.practice_ehr.dstu2 import as_dstu2
 from service.practice_ehr.search_params import values_at
 
 DATES = ("onsetDateTime", "recordedDate", "performedDateTime", "authoredOn", "effectiveDateTime", "date")
@@ -35,7 +36,7 @@ def wear(resources: Iterable[Json], dress: Dress, tenant: str, base: str = "") -
             _make_absolute(resource, base)
     for index, rule in enumerate(dress.changes.copies):
         worn += [_copy(r, rule) for r in list(worn) if chosen(rule, r, f"{dress.name}:copies:{index}")]
-    return worn
+    return as_dstu2(worn) if dress.release == "DSTU2" else worn
 
 
 def of_the_dress(dress: Dress, tenant: str) -> list[Json]:

@@ -44,7 +44,7 @@ class Sites:
         with self.database.transaction(tenant) as db:
             rows = db.execute(
                 text(
-                    "select s.name, s.config, s.state, s.detail, s.checked_at, s.report, "
+                    "select s.name, s.config, s.state, s.detail, s.checked_at, s.report - 'conformance' as report, "
                     "(select max(good_as_of) from coverage c where c.tenant = s.tenant and c.site = s.name) as updated "
                     "from sites s where s.tenant = :t order by s.name"
                 ),
@@ -65,14 +65,25 @@ class Sites:
             for r in rows
         ]
 
+    def site_report(self, tenant: str, name: str) -> dict[str, Any] | None:
+        """The conformance report of a site's last check; None before the first."""
+        with self.database.transaction(tenant) as db:
+            found: dict[str, Any] | None = db.execute(
+                text("select report -> 'conformance' from sites where tenant = :t and name = :n"),
+                {"t": tenant, "n": name},
+            ).scalar()
+        return found
+
     def set_site_state(
         self, tenant: str, name: str, state: str, detail: str = "", report: dict[str, Any] | None = None
     ) -> None:
-        """Note how a site was found: ready, needs_reauthorization, unavailable, misconfigured."""
+        """Note how a site was found: ready, needs_reauthorization, unavailable, misconfigured. Of `report` the parts that
+        are given replace those of the last one."""
         with self.database.transaction(tenant) as db:
             db.execute(
                 text(
-                    "update sites set state = :s, detail = :d, checked_at = now(), report = coalesce(cast(:r as jsonb), report) "
+                    "update sites set state = :s, detail = :d, checked_at = now(), "
+                    "report = coalesce(coalesce(report, '{}') || cast(:r as jsonb), report) "
                     "where tenant = :t and name = :n"
                 ),
                 {

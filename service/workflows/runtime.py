@@ -157,9 +157,9 @@ class Runtime:
         assert found is not None
         return found
 
-    def check_site(self, tenant: str, site: str) -> dict[str, Any]:
-        """Discover and authorize at a site."""
-        return check_site(self._store, tenant, site)
+    def check_site(self, tenant: str, site: str, patient_id: str | None = None) -> dict[str, Any]:
+        """Discover and authorize at a site; probe it with a test patient of the site."""
+        return check_site(self._store, tenant, site, patient_id)
 
 
 def _unfinished() -> set[str]:

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from adapters.errors import AdapterError, AuthorizationError, ConfigurationError
+from adapters.conformance import ConformanceReport, check
+from adapters.conformance.probing import state_of
+from adapters.errors import AdapterError
 from adapters.profile import SiteConfig
-from adapters.source import SectionFetch, SiteReport, Source
+from adapters.source import SectionFetch, Source
 from models.record import RESOURCE_TYPE_OF_SECTION, SECTIONS, Coverage, Section
 from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
 from service.store.sealing import SealError
@@ -195,39 +197,43 @@ def _report(site: str, state: str, detail: str, sections: dict[str, dict[str, An
     }
 
 
-def state_of(error: AdapterError) -> str:
-    """The state of a site after an error."""
-    if isinstance(error, ConfigurationError):
-        return "misconfigured"
-    return "needs_reauthorization" if isinstance(error, AuthorizationError) else "unavailable"
-
-
-def check_site(store: Store, tenant: str, site: str) -> dict[str, Any]:
-    """Discover and authorize at a site; what it declares, grants, refuses. Declared, not probed."""
+def check_site(store: Store, tenant: str, site: str, patient_id: str | None = None) -> dict[str, Any]:
+    """Discover and authorize at a site, probe it with a test patient where one is given (their id at the site), and keep
+    the report. What the site declares, grants and refuses; the whole report is under `conformance`.
+    """
     config = store.site(tenant, site)
 
-    async def ask() -> SiteReport:
+    async def ask() -> tuple[ConformanceReport, dict[str, str]]:
         authorized = store.authorized_patients(tenant, site) if config.one_patient_each else []
-        async with open_source(store, tenant, config, authorized[0] if authorized else "") as source:
-            return await source.discover()
+        whose = patient_id if patient_id in authorized else authorized[0] if authorized else ""
+        async with open_source(store, tenant, config, whose or "", anew=True) as source:
+            return await check(source, patient_id), source.why_scopes()
 
     try:
-        report = asyncio.run(ask())
-    except AdapterError as error:
+        report, why = asyncio.run(ask())
+    except AdapterError as error:  # it cannot be opened as it is configured
         store.set_site_state(tenant, site, state_of(error), f"{error.code}: {error}")
         return {"site": site, "state": state_of(error), "error": error.to_dict()}
+    whole = report.model_dump(mode="json")
+    if report.error is not None:
+        detail = f"{report.error.code}: {report.error.message}"
+        store.set_site_state(tenant, site, report.state, detail, {"conformance": whole})
+        return {"site": site, "state": report.state, "error": whole["error"], "conformance": whole}
     answer = {
         "site": site,
         "state": "ready",
-        "software": report.capabilities.software,
-        "fhir_version": report.capabilities.fhir_version,
-        "capability_statement_read": report.capabilities.declared,
-        "endpoints_found_in": report.discovered_by,
+        "software": report.software,
+        "fhir_version": report.fhir_version,
+        "capability_statement_read": report.statement_read,
+        "endpoints_found_in": report.endpoints_found_in,
         "scopes_asked": list(report.scopes_asked),
-        "why_scopes": dict(zip(report.scopes_asked, report.why_scopes, strict=False)),
-        "types_granted": list(report.types_granted),
-        "types_refused": list(report.types_refused),
-        "types_not_declared": list(report.types_missing),
+        "why_scopes": why,
+        "types_granted": [
+            name for name, found in report.types.items() if found.granted is not False and found.declared is not False
+        ],
+        "types_refused": report.refused(),
+        "types_not_declared": report.missing(),
+        "conformance": whole,
     }
     store.set_site_state(tenant, site, "ready", "", answer)
     return answer

@@ -68,8 +68,13 @@ async def connect(admin: httpx.AsyncClient, hospital: PracticeEhr) -> None:
 
 async def test_from_a_site_to_a_summary(admin: httpx.AsyncClient, hospital: PracticeEhr, store: Store) -> None:
     await connect(admin, hospital)
+    assert problem(await admin.get("/v1/sites/north/report")) == (404, "not_found")
     checked = (await admin.post("/v1/sites/north/check")).json()
     assert checked["state"] == "ready" and "Condition" in checked["types_granted"]
+    report = (await admin.get("/v1/sites/north/report")).json()
+    assert report == checked["conformance"] and report["probed"] is False
+    listed = (await admin.get("/v1/sites/north")).json()["report"]
+    assert "conformance" not in listed and listed["state"] == "ready"
     found = (await admin.post("/v1/sites/north/patients/search", json={"identifier": "MRN-77"})).json()
     assert [(i["site_patient_id"], i["name"]) for i in found["items"]] == [("p1", "Mirembe Oduya")]
     body = {"site": "north", "site_patient_id": found["items"][0]["site_patient_id"]}
@@ -119,6 +124,7 @@ async def test_a_site_that_is_away_or_refuses_is_said_so(admin: httpx.AsyncClien
     await admin.post("/v1/sites", json=config)
     refused = (await admin.post("/v1/sites/north/check")).json()
     assert refused["state"] == "needs_reauthorization" and refused["error"]["action"] == "reauthorize"
+    assert (await admin.get("/v1/sites/north/report")).json()["state"] == "needs_reauthorization"
     search = await admin.post("/v1/sites/north/patients/search", json={"family": "Oduya"})
     assert problem(search) == (502, "site_refused") and search.json()["action"] == "reauthorize"
     assert "Oduya" not in search.text

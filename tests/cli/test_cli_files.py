@@ -358,25 +358,29 @@ def test_judge_shows_the_strict_verdict_beside_what_was_read_around(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     sloppy = problem("c1", "Asthma") | {"clinicalStatus": "active", "comment": "Vantongeren"}
-    old = {"resourceType": "MedicationOrder", "id": "m1", "patient": {"reference": "Patient/p1"}}
+    old = {"resourceType": "Condition", "id": "m1", "patient": {"reference": "Patient/p1"}, "dateRecorded": "soon"}
+    new = {"resourceType": "Encounter", "id": "e1", "actualPeriod": {"start": "2024"}, "class": [{"text": "visit"}]}
     path = tmp_path / "sloppy.json"
-    path.write_text(json.dumps(bundle(patient(), sloppy, old)))
+    path.write_text(json.dumps(bundle(patient(), sloppy, old, new)))
     code, out, _ = run(capsys, "normalize", path, "--judge", "--json")
     assert code == 0
     judged = out["judged"]
-    assert judged["counts"] == {"valid": 1, "invalid": 1, "not_judged": 1}
+    assert judged["counts"] == {"valid": 1, "invalid": 2, "not_judged": 1}, "DSTU2 has no judge, R5 has its own"
     rows = {row["resource"]: row for row in judged["resources"]}
     assert rows["Condition/c1"]["became"] == "entry" and rows["Condition/c1"]["tolerated"] == ["clinicalStatus"]
     assert {(v["path"], v["rule"]) for v in rows["Condition/c1"]["violations"]} == {
         ("clinicalStatus", "type"),
         ("comment", "unknown_element"),
     }
-    assert rows["MedicationOrder/m1"]["became"] == "unsupported_version"
+    assert "Condition/m1" not in rows, "DSTU2 is read without a verdict"
+    assert [v["path"] for v in rows["Encounter/e1"]["violations"]] == ["status"] and rows["Encounter/e1"][
+        "became"
+    ] == "entry"
     assert "Patient/p1" not in rows
     assert "Vantongeren" not in json.dumps(judged)
     assert main(["normalize", str(path), "--judge"]) == 0
     text = capsys.readouterr().out
-    assert "1 valid, 1 not valid, 1 not judged" in text and "clinicalStatus has the wrong JSON type" in " ".join(
+    assert "1 valid, 2 not valid, 1 not judged" in text and "clinicalStatus has the wrong JSON type" in " ".join(
         text.split()
     )
     assert "judged" not in run(capsys, "normalize", path, "--json")[1]
@@ -402,7 +406,8 @@ def test_another_release_is_a_gap_of_the_context_and_never_an_absence(
         "resourceType": "AllergyIntolerance",
         "id": "a1",
         "patient": {"reference": "Patient/p1"},
-        "substance": {"text": "x"},
+        "code": {"text": "x"},
+        "assertedDate": "2017-01-01",
     }
     path = tmp_path / "old.json"
     path.write_text(json.dumps(bundle(patient(), old)))

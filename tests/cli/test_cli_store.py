@@ -188,6 +188,57 @@ def test_a_site_that_refuses_is_refused(run: Run, site_file: Path, hospital: Pra
     assert (code, document["error"]["code"]) == (7, "site_refused") and "Zqsecret" not in str(document)
 
 
+def test_a_site_is_probed_reported_and_compared(
+    run: Run, words: Run, site_file: Path, hospital: PracticeEhr, store: Store, tmp_path: Path
+) -> None:
+    connected(run, site_file, hospital)
+    folder = tmp_path / "reports"
+    code, bare = run("site", "check", "north")
+    assert code == 0 and bare["conformance"]["probed"] is False and bare["files"] == []
+    code, checked = run("site", "check", "north", "--patient", "p1", "--report", folder)
+    assert code == 0 and checked["conformance"]["types"]["Condition"]["evidence"] == "live"
+    written, page = (Path(f) for f in checked["files"])
+    assert re.fullmatch(r"north-\d{8}T\d{6}Z\.json", written.name) and page.suffix == ".html"
+    assert json.loads(written.read_text()) == checked["conformance"]
+    for text in (written.read_text(), page.read_text()):
+        assert "Oduya" not in text and "Gout" not in text and "MRN-77" not in text
+        assert not re.search(r"\bp1\b", text)
+    code, out = words("site", "check", "north", "--patient", "p1")
+    assert code == 0 and "live" in out and "Condition" in out
+    before = tmp_path / "before.json"
+    written.rename(before)
+
+    hospital.faults.set(Fault(kind="scopes_lied", types=("Condition",)))
+    after = Path(run("site", "check", "north", "--patient", "p1", "--report", folder)[1]["files"][0])
+    code, document = run("site", "diff", before, after)
+    assert code == 8 and document["error"]["code"] == "breaking_differences"
+    assert [(d["severity"], d["where"]) for d in document["differences"]] == [("breaks", "Condition")]
+    code, out = words("site", "diff", before, after)
+    assert code == 8 and "not_authorized" in out
+    assert run("site", "diff", before, before) == (0, run("site", "diff", before, before)[1])
+    code, out = words("site", "diff", after, before)
+    assert code == 0 and "info" in out, "what came back breaks nothing"
+    assert run("site", "diff", "profile", after)[0] == 8
+
+    other = tmp_path / "other.json"
+    other.write_text(before.read_text().replace('"site": "north"', '"site": "south"'))
+    for arguments, exit_code, wrong in (
+        (("site", "check", "north", "--patient", "../p1"), 2, "invalid_request"),
+        (("site", "diff", before, other), 2, "usage"),
+        (("site", "diff", tmp_path / "none.json", before), 3, "file_not_found"),
+        (("site", "diff", site_file, before), 3, "not_a_report"),
+        (("site", "check", "north", "--report", site_file), 3, "file_unreadable"),
+    ):
+        code, document = run(*arguments)
+        assert (code, document["error"]["code"]) == (exit_code, wrong), arguments
+    hospital.faults.set(Fault(kind="revoked_client"))
+    code, document = run("site", "check", "north", "--patient", "p1", "--report", folder)
+    assert (code, document["error"]["code"]) == (7, "site_refused")
+    assert run("site", "diff", before, document["error"]["files"][0])[1]["differences"][0]["code"] == "state"
+    rows = [r for r in store.audit_rows("default") if r["action"] == "CLI site check"]
+    assert len(rows) >= 5 and "p1" not in str(rows)
+
+
 def test_a_broken_section_leaves_the_command_a_success_that_tells(
     run: Run, words: Run, site_file: Path, hospital: PracticeEhr
 ) -> None:
@@ -241,6 +292,15 @@ def test_a_home_that_cannot_be_written_to_is_no_defect(
     code, document = run("patient", "list")
     assert (code, document["error"]["code"]) == (3, "configuration")
     assert "CHARTBRIEF_HOME" in document["error"]["message"]
+
+
+def test_a_wrong_site_file_names_its_keys_in_plain_words(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text('name = "a"\nvendor = "generic"\nfhirbase = "x"\n')
+    assert "fhir_base: is missing; fhirbase: is not a key here" in run("site", "add", str(file))[1]["error"]["message"]
+    file.write_text('name = "a"\nvendor = "generic"\nfhir_base = "http://a.example.org"\nauth = "none"\n')
+    message = run("site", "add", str(file))[1]["error"]["message"]
+    assert "must be https" in message and "error" not in message.lower()
 
 
 def test_a_site_without_tokens_has_no_key_to_register(words: Run, tmp_path: Path) -> None:

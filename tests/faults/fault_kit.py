@@ -7,10 +7,9 @@ from typing import Any
 
 from adapter_kit import Clock, key_pair, opened, site_at
 
-from adapters.profile import vendors
 from adapters.source import SectionFetch
 from models.record import SECTIONS
-from service.practice_ehr import PracticeEhr
+from service.practice_ehr import PracticeEhr, load_dress
 
 Json = dict[str, Any]
 CANARY = ("Canarybird", "Zephyrine", "CANARY-555-77", "1957-08-19", "canary-pt-9")
@@ -63,7 +62,7 @@ def record(vitals: int = 12) -> list[Json]:
 
 
 def hospital(dress: str = "generic", *, auth: bool = False, vitals: int = 12, **more: Any) -> PracticeEhr:
-    vendor = dress if dress in vendors() else "generic"
+    vendor = load_dress(dress).profile
     key = key_pair("RS384" if vendor == "eclinicalworks" else "ES384")
     return PracticeEhr(
         "north", record(vitals), dress=dress, clients={"client-1": [key.public_jwk()]} if auth else None, **more
@@ -73,12 +72,17 @@ def hospital(dress: str = "generic", *, auth: bool = False, vitals: int = 12, **
 @asynccontextmanager
 async def at(ehr: PracticeEhr, clock: Clock | None = None, *, page: int | None = None, **limits: Any):
     """An open source of a practice hospital, with its dress's profile; `page`: resources on a page."""
-    dress = ehr.hospital.dress if isinstance(ehr.hospital.dress, str) else "generic"
-    vendor = dress if dress in vendors() else "generic"
+    dress = ehr.state.dress
+    vendor = dress.profile
     overrides: Json = {"paging": {"count": page}} if page else {}
     overrides |= PRACTICE if vendor == "athenahealth" else {}
     site = site_at(
-        ehr.base_url, vendor, auth="none" if ehr.state.open else "backend", overrides=overrides, limits=limits
+        ehr.base_url,
+        vendor,
+        auth="none" if ehr.state.open else "backend",
+        overrides=overrides,
+        limits=limits,
+        variant=dress.variant,
     )
     async with opened(site, clock) as source:
         yield source

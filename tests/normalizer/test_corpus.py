@@ -188,19 +188,5 @@ def test_charts_are_stable_and_valid(folder: str) -> None:
         assert msgspec.json.encode(chart_of(reversed(chart.entries), chart.coverage)) == data
 
 
-def test_dstu2_is_put_aside_by_name() -> None:
-    details: Counter[str] = Counter()
-    entries: list[AnyEntry] = []
-    for path in sorted((CORPUS / "fhir-dstu2").glob("*.json")):
-        found, bad = parse_file(path.read_bytes(), path.name, tenant="t", site="s", retrieved=NOW)
-        made = normalize(found, rejected=bad)
-        assert made.ledger.balanced
-        details.update(q.detail.split(";")[0] for q in made.quarantine if q.reason != "missing_id")
-        entries += made.entries
-    assert details.keys() == {"written in DSTU2"} and details.total() > 200
-    kinds = {e.origin.resource_type for e in entries}
-    assert not kinds & {"MedicationOrder", "Encounter", "Condition", "AllergyIntolerance", "Immunization"}
-
-
 def test_the_folder_of_the_corpus_is_the_one_that_was_meant() -> None:
     assert (Path(CORPUS) / "README.md").exists()

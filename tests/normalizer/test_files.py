@@ -78,7 +78,9 @@ def test_a_broken_document_is_one_broken_thing() -> None:
     ("data", "reason", "detail"),
     [
         (b"", "not_json", "empty"),
-        (b"<Patient xmlns='http://hl7.org/fhir'/>", "not_json", "XML"),
+        (b"<Patient xmlns='http://hl7.org/fhir'/>", "xml_not_supported", "FHIR XML"),
+        (b'<?xml version="1.0"?>\n<f:Bundle xmlns:f="http://hl7.org/fhir"/>', "xml_not_supported", "FHIR XML"),
+        (b"<html><body>Sign in</body></html>", "not_json", "HTML"),
         (b"\xff\xfe<\x00a\x00", "not_json", "XML"),
         (b"hello", "not_json", ""),
         (b"42", "not_a_resource", "object"),
@@ -93,8 +95,8 @@ def test_a_broken_document_is_one_broken_thing() -> None:
         (b'{"resourceType": "Bundle", "entry": [5]}', "not_a_resource", "entry"),
         (b'{"resourceType": "Bundle", "entry": [{"resource": 5}]}', "not_a_resource", "object"),
         (b'{"resourceType": "Bundle", "entry": [{"fullUrl": "x"}]}', "not_a_resource", "without resource"),
-        (b"[" * 3000 + b"]" * 3000, "too_deep", ""),
-        (b'{"resourceType": "Patient", "id": "x", "y": ' + b"[" * 3000 + b"]" * 3000 + b"}", "too_deep", ""),
+        (b"[" * 100_000 + b"]" * 100_000, "too_deep", ""),
+        (b'{"resourceType": "Patient", "id": "x", "y": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "too_deep", ""),
         (gzip.compress(b"{}" * 1000, mtime=0)[:-9], "too_large", "gzip"),
         (b"\x1f\x8bnothing", "not_json", "gzip"),
     ],
@@ -103,6 +105,13 @@ def test_what_is_no_resource_says_why(data: bytes, reason: str, detail: str) -> 
     found, bad = parse(data)
     assert not found and [b.reason for b in bad] == [reason]
     assert detail in bad[0].detail and bad[0].source.startswith("f.json")
+
+
+@pytest.mark.parametrize("levels", [300, 3_000, 30_000])
+def test_depth_ends_in_quarantine_whichever_parser_of_whichever_python_notices(levels: int) -> None:
+    found, bad = parse(b'{"resourceType": "Patient", "id": "x", "y": ' + b"[" * levels + b"]" * levels + b"}")
+    read = normalize(found, rejected=bad)
+    assert [q.reason for q in read.quarantine] == ["too_deep"] and not read.entries and read.ledger.balanced
 
 
 def test_an_entry_that_only_asks_for_something_offers_nothing() -> None:

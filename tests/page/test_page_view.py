@@ -145,6 +145,9 @@ def test_markup_in_any_field_is_text(place: str) -> None:
 def test_the_templates_hold_no_inline_script_style_or_handler() -> None:
     for name in templates().list_templates():
         source, _, _ = templates().loader.get_source(templates(), name)  # type: ignore[union-attr]
+        if name == "site_report.html":  # a file, never served: it carries its own style
+            assert "default-src 'none'; style-src 'unsafe-inline'\"" in source
+            source = source.replace("<style>", "", 1)
         assert not re.search(
             r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:|https?://|\|\s*safe|autoescape", source
         ), name

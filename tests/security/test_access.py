@@ -21,13 +21,14 @@ from service.store import Store
 ALLOWED = {
     "admin": {
         "GET /v1/sites", "POST /v1/sites", "PUT /v1/sites/{site}", "GET /v1/sites/{site}", "POST /v1/sites/{site}/check",
-        "POST /v1/sites/{site}/patients/search", "POST /v1/patients", "POST /v1/patients/search",
+        "GET /v1/sites/{site}/report", "POST /v1/sites/{site}/patients/search", "POST /v1/patients", "POST /v1/patients/search",
         "POST /v1/patients/{patient_id}/refresh", "GET /v1/patients/{patient_id}/refresh/{run_id}",
         "GET /v1/patients/{patient_id}/freshness", "GET /v1/patients/{patient_id}/quarantine",
         "GET /v1/patients/{patient_id}/chart", "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}",
         "POST /v1/patients/{patient_id}/context", "POST /v1/patients/{patient_id}/summary", "GET /v1/schema/record",
         "POST /logout", "GET /", "POST /", "GET /patients/{patient_id}", "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary",
         "GET /patients/{patient_id}/sources/{entry_ids}",
+        "POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes",
     },
 }  # fmt: skip
 """Written out by hand, so that a slip in the table does not go unseen: what the role may do, in the words of the design."""
@@ -38,10 +39,11 @@ NO_RECORD = {
     "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary", "GET /patients/{patient_id}/sources/{entry_ids}",
 }  # fmt: skip
 SIGN_IN = {"GET /smart/launch", "GET /smart/start", "GET /smart/callback"}
+WRITE = {"POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes"}
 CONFIGURE = {"POST /v1/sites", "PUT /v1/sites/{site}"}
-ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE
-ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - {"POST /v1/sites/{site}/check"}
-ALLOWED["clinician"] = ALLOWED["integration"] - {"POST /v1/patients"}
+ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE
+ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - {"POST /v1/sites/{site}/check"}
+ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE) - {"POST /v1/patients"}
 
 BODIES: dict[str, Any] = {
     "POST /v1/sites": {"name": "west", "fhir_base": "https://west.example", "auth": "none"},
@@ -49,7 +51,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/patients": {"site": "north", "site_patient_id": "p8"},
     "POST /v1/patients/search": {"name": "oduya"},
     "POST /v1/sites/{site}/patients/search": {"family": "oduya"},
-}
+} | {r: {"kind": "care_plan", "site": "north", "care_plan": "c1", "note": "Call on Friday."} for r in WRITE}
 PATHS = {
     "site": "north",
     "tenant": THEIRS,

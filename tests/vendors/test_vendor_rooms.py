@@ -13,14 +13,15 @@ from adapters.profile import VENDORS, load_profile, variants, vendors
 from models.record import SECTIONS
 
 ROOT = Path(__file__).parents[2]
+FIXTURES = Path(__file__).parent
 DRESSES = ROOT / "service/practice_ehr/dresses"
 RULES = {
     "searches", "error-answers", "quirk-evidence", "quirk-fixtures", "practice-dress", "backend-services",
-    "live-sandbox", "standalone-launch", "bulk-export", "write-back",
+    "live-sandbox", "standalone-launch", "bulk-export", "write-back", "site-example",
 }  # fmt: skip
 EXTRA = {"second-api", "superseded-reports", "older-release"}
 NAMES = re.compile(
-    r"\bepic\b|cerner|oracle.?health|athena|eclinicalworks|\becw\b|healow|nextgen|drchrono|medhost|millennium|soarian",
+    r"\bepic\b|cerner|oracle.?health|athena|eclinicalworks|\becw\b|healow|nextgen|meditech|veradigm|allscripts|drchrono|medhost|millennium|soarian",
     re.IGNORECASE,
 )
 OWN_ROOMS = ("adapters/vendors/", "service/practice_ehr/dresses/")
@@ -51,9 +52,10 @@ def test_what_the_card_calls_done_is_done(vendor):
     assert ("quirk-evidence" in done) <= all(
         q.evidence and date(2020, 1, 1) < q.date < date(2027, 1, 1) for q in profile.quirks
     )
-    recorded = {p.stem for p in (Path(__file__).parent / vendor).glob("*.json")}
+    recorded = {p.stem for p in (FIXTURES / vendor).glob("*.json")}
     assert ("quirk-fixtures" in done) <= (recorded == {q.name for q in profile.quirks})
     assert ("practice-dress" in done) == (DRESSES / f"{vendor}.toml").is_file()
+    assert ("site-example" in done) == bool(list((VENDORS / vendor / "examples").glob("*.toml")))
 
 
 @pytest.mark.parametrize("vendor", vendors())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,19 @@ def test_a_folder_nobody_may_write_to_is_named(tmp_path: Path) -> None:
     done = started(in_the_way, "demo", "--once", "--port", "0")
     assert done.returncode == 3
     assert "CHARTBRIEF_HOME" in done.stderr and "Traceback" not in done.stderr and "defect" not in done.stderr
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_stays_up_and_takes_everything_down_with_it(home: Path, printed: str, ending: signal.Signals) -> None:
+    environment = os.environ | {"CHARTBRIEF_HOME": str(home)}
+    command = [sys.executable, "-m", "service.cli.main", "demo", "--port", "0"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as up:
+        assert up.stderr is not None
+        assert any(b"Serving" in line for line in up.stderr), "it never served"
+        up.send_signal(ending)
+        told = up.stderr.read()
+        assert up.wait(60) == 0, told
+    assert not (home / "demo" / "postgres" / "postmaster.pid").exists(), "the database outlived the demo"
 
 
 def test_the_second_run_says_the_same(home: Path, printed: str) -> None:

@@ -1,0 +1,204 @@
+"""The site report: what was found at a site on one day. Counts, codes and times; nothing of the patient it was found with.
+
+`evidence` tells the two kinds of knowledge apart: `live` is what the site answered to a request of ours, `declared` what
+its capability statement or the granted scopes say, `none` what nobody said.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from adapters.errors import ConfigurationError
+from adapters.profile import Upgrade
+from models.record import CoverageState, Section
+
+SCHEMA_VERSION: Literal[1] = 1
+Evidence = Literal["live", "declared", "none"]
+State = CoverageState
+"""Of one search or type, in the record's own words: present, empty, truncated, not_supported, not_authorized, failed,
+not_queried."""
+Live = Literal["used", "ignored", "refused", "unclear", "not_probed"]
+"""Of a search parameter. used: the self link names it, or the answer shows it. ignored: the self link leaves it out, or
+the answer contradicts it. refused: the search fails with it and passes without. unclear: the answer does not tell."""
+Age = Literal["day", "week", "month", "year", "older", "future", "unreadable"]
+
+
+class Part(BaseModel):
+    """A part of a report: strict, and never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Problem(Part):
+    """Why the site could not be opened."""
+
+    code: str
+    message: str
+    action: str
+    status: int | None = None
+
+
+class Latency(Part):
+    """Milliseconds of the good answers, bodies included, waiting for our own turn not. Nearest rank: with few samples
+    p95 and p99 are the slowest one."""
+
+    samples: int
+    p50: int
+    p95: int
+    p99: int
+
+
+class Coding(Part):
+    """How the entries of a type are coded, by the normalizer's reading of their main code."""
+
+    entries: int = Field(description="Entries that have, or should have, a main code.")
+    standard: int = Field(default=0, description="A standard code was sent.")
+    mapped: int = Field(default=0, description="A local code that the profile's table maps.")
+    local: int = Field(default=0, description="Codes of this source only.")
+    unmapped: int = Field(default=0, description="Other codes that are no standard ones.")
+    text_only: int = Field(default=0, description="Words without a code.")
+    missing: int = Field(default=0, description="Neither words nor code.")
+
+    def share(self, name: str) -> float:
+        """One kind as a share of all, 0 to 1."""
+        return int(getattr(self, name)) / self.entries if self.entries else 0.0
+
+    def words(self) -> str:
+        """`standard 80%, local 20%`."""
+        kinds = [name for name in type(self).model_fields if name != "entries" and getattr(self, name)]
+        return ", ".join(f"{name.replace('_', ' ')} {self.share(name):.0%}" for name in kinds)
+
+
+class Freshness(Part):
+    """meta.lastUpdated: on how many resources, and how old in steps (exact times would tell of the patient)."""
+
+    resources: int
+    dated: int
+    ages: dict[Age, int] = {}
+
+
+class PagingFound(Part):
+    """How the site pages, as far as two pages show it."""
+
+    pages: int = Field(description="Pages walked, two at most.")
+    linked_by: tuple[str, ...] = Field(default=(), description="Parameters that only the next link has.")
+    total: bool = Field(default=False, description="Whether Bundle.total is given.")
+    most_on_a_page: int = 0
+    trouble: str = Field(default="", description="Why the second page could not be used; a code.")
+
+
+class Parameter(Part):
+    """One search parameter of a type."""
+
+    declared: bool | None = Field(
+        description="In the capability statement; None: not read, or not declared there by custom."
+    )
+    live: Live = "not_probed"
+
+
+class SearchFound(Part):
+    """One search of the product, as the site answered it."""
+
+    params: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+    state: State
+    reason: str = ""
+    evidence: Evidence
+    refused_with: str = Field(default="", description="The parameter without which it passes.")
+
+
+class TypeFound(Part):
+    """One resource type."""
+
+    use: Literal["search", "read"] = Field(description="Searched by patient, or read because others refer to it.")
+    declared: bool | None = Field(description="In the capability statement; None: that could not be read.")
+    granted: bool | None = Field(
+        description="Our scopes cover it; None: nothing was asked of the authorization server."
+    )
+    state: State
+    reason: str = ""
+    evidence: Evidence
+    searches: dict[str, SearchFound] = {}
+    params: dict[str, Parameter] = {}
+    latency: Latency | None = None
+    answers: dict[int, int] = Field(default={}, description="HTTP status -> how often.")
+    resources: int = 0
+    quarantined: dict[str, int] = Field(default={}, description="Reason -> count.")
+    outcomes: dict[str, int] = Field(default={}, description="Issue codes of OperationOutcomes inside answers.")
+    coding: Coding | None = None
+    systems: dict[str, int] = Field(default={}, description="Code systems of main codes, as we name them.")
+    freshness: Freshness | None = None
+    paging: PagingFound | None = None
+
+
+class Window(Part):
+    """A vendor's upgrade window, and the next month it may come."""
+
+    upgrade: Upgrade
+    next_month: str = Field(default="", description="YYYY-MM; empty where no months are published.")
+
+
+class ConformanceReport(Part):
+    """What a site was found to support."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    site: str
+    title: str = ""
+    vendor: str
+    variant: str = ""
+    fhir_base: str
+    checked_at: str = Field(description="UTC, ISO 8601.")
+    state: Literal["ready", "needs_reauthorization", "unavailable", "misconfigured"]
+    error: Problem | None = None
+    probed: bool
+    not_probed_because: str = ""
+    software: str = ""
+    fhir_version: str = ""
+    release: str = ""
+    statement_read: bool = False
+    token_endpoint: str = ""
+    endpoints_found_in: str = ""
+    scopes_asked: tuple[str, ...] = ()
+    types: dict[str, TypeFound] = {}
+    requests: int = 0
+    seconds: float = 0.0
+    deadline_passed: bool = False
+    upgrades: tuple[Window, ...] = ()
+
+    def missing(self) -> list[str]:
+        """Types the capability statement does not name."""
+        return [name for name, found in self.types.items() if found.declared is False]
+
+    def refused(self) -> list[str]:
+        """Types the granted scopes do not cover."""
+        return [name for name, found in self.types.items() if found.granted is False]
+
+
+def windows(upgrades: tuple[Upgrade, ...], today: date) -> tuple[Window, ...]:
+    """Upgrade windows with the next month of each, this month included."""
+    return tuple(Window(upgrade=u, next_month=_next(u.months, today)) for u in upgrades)
+
+
+def _next(months: tuple[int, ...], today: date) -> str:
+    if not months:
+        return ""
+    later = [m for m in months if m >= today.month]
+    return f"{today.year if later else today.year + 1}-{min(later or months):02}"
+
+
+def read_report(path: Path) -> ConformanceReport:
+    """A report from its file; ConfigurationError when it is none, or of another schema version."""
+    try:
+        return ConformanceReport.model_validate_json(path.read_bytes())
+    except OSError:
+        raise ConfigurationError(f"no such report: {path.name}", code="file_not_found") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(p) for p in first["loc"]) or "file"
+        raise ConfigurationError(
+            f"{path.name} is no site report of version {SCHEMA_VERSION} ({where}: {first['type']})", code="not_a_report"
+        ) from None

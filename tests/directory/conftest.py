@@ -1,0 +1,1 @@
+"""Endpoint lists: read, searched, and the commands over them."""
