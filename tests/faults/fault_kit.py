@@ -9,7 +9,7 @@ from adapter_kit import Clock, key_pair, opened, site_at
 
 from adapters.source import SectionFetch
 from models.record import SECTIONS
-from service.practice_ehr import PracticeEhr, load_dress
+from service.practice_ehr import Dress, PracticeEhr, load_dress
 
 Json = dict[str, Any]
 CANARY = ("Canarybird", "Zephyrine", "CANARY-555-77", "1957-08-19", "canary-pt-9")
@@ -61,8 +61,8 @@ def record(vitals: int = 12) -> list[Json]:
     ]  # fmt: skip
 
 
-def hospital(dress: str = "generic", *, auth: bool = False, vitals: int = 12, **more: Any) -> PracticeEhr:
-    vendor = load_dress(dress).profile
+def hospital(dress: Dress | str = "generic", *, auth: bool = False, vitals: int = 12, **more: Any) -> PracticeEhr:
+    vendor = (dress if isinstance(dress, Dress) else load_dress(dress)).profile
     key = key_pair("RS384" if vendor == "eclinicalworks" else "ES384")
     return PracticeEhr(
         "north", record(vitals), dress=dress, clients={"client-1": [key.public_jwk()]} if auth else None, **more
