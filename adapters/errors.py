@@ -4,7 +4,8 @@ AdapterError
 ├── ConfigurationError     configure     a site file, profile or key is wrong
 │   └── EgressRefused      configure     an address no call may go to
 ├── AuthorizationError     reauthorize   the site does not accept our credentials (any more)
-│   └── ScopeRefused       configure     it accepts them, but not for this resource type
+│   ├── ScopeRefused       configure     it accepts them, but not for this resource type
+│   └── LaunchRefused      reauthorize   a person's sign-in at the site did not end in an authorization
 ├── NotSupported           report        the site does not expose it
 ├── SiteUnavailable        retry         timeouts, resets, 429 and 5xx after the bounded tries
 └── BadAnswer              report        an answer that cannot be used: HTML, truncated JSON, too large, a paging loop
@@ -59,6 +60,12 @@ class ScopeRefused(AuthorizationError):
 
     code = "not_authorized"
     action: Action = "configure"
+
+
+class LaunchRefused(AuthorizationError):
+    """A launch or sign-in ended without an authorization; `code` says why (adapters/smart/launch.py lists them)."""
+
+    code = "launch_refused"
 
 
 class NotSupported(AdapterError):

@@ -21,6 +21,7 @@ from adapters.smart.keys import Algorithm
 from models.record import SECTIONS, Section
 
 VENDORS = Path(__file__).parent / "vendors"
+CALLBACK = "/smart/callback"
 HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")]
 Outcome = Literal["not_supported", "not_authorized", "retry", "reauthorize_once", "failed"]
 """What an error answer can mean. `retry`: it may pass by itself. `reauthorize_once`: try again with a fresh token, once."""
@@ -134,6 +135,9 @@ class Profile(Strict):
         default=False, description="A patient is found by `system|value` only; see mrn_system."
     )
     mrn_system: str = Field(default="", description="System of a bare record number in a patient search.")
+    aud_slash: bool = Field(
+        default=False, description="The authorization server knows its FHIR base with a slash at the end (`aud`)."
+    )
     hydrate: tuple[str, ...] = Field(
         default=("Medication", "Practitioner", "PractitionerRole", "Organization", "Location", "Binary", "Observation"),
         description="Types whose references are followed. Observation: results and members only.",
@@ -163,8 +167,23 @@ class SiteConfig(Strict):
         default="", pattern=r"^[a-z0-9_]*$", description="Another product of the vendor, e.g. an older FHIR release."
     )
     fhir_base: str = Field(description="Base URL of the FHIR API.")
-    auth: Literal["backend", "none"] = "backend"
+    auth: Literal["backend", "none", "standalone", "ehr_launch"] = Field(
+        default="backend",
+        description="backend: the client itself; standalone: a person signs in at the site; ehr_launch: the EHR opens us.",
+    )
     client_id: str = ""
+    client_auth: Literal["private_key_jwt", "client_secret", "none"] = Field(
+        default="private_key_jwt", description="How the client shows who it is; none: a public client."
+    )
+    redirect_uri: str = Field(
+        default="", description="For launches: our `/smart/callback` as the site's browsers reach it, as registered."
+    )
+    scope_level: Literal["patient", "user"] = Field(
+        default="patient", description="For launches: one authorization a patient, or one of a user for all patients."
+    )
+    stay: Literal["offline", "online", "none"] = Field(
+        default="offline", description="For launches: how long it may be renewed (offline_access, online_access)."
+    )
     token_hosts: tuple[HostPort, ...] = Field(default=(), description="Hosts besides the base's that may be called.")
     allow_loopback: bool = Field(default=False, description="Practice servers on this machine only.")
     write: tuple[Literal["Observation", "DocumentReference", "CarePlan"], ...] = Field(
@@ -189,6 +208,36 @@ class SiteConfig(Strict):
         if parts.scheme == "http" and not (self.allow_loopback and is_loopback_name(parts.hostname or "")):
             raise ValueError("fhir_base must be https (http only on this machine, with allow_loopback)")
         return self
+
+    @model_validator(mode="after")
+    def _client(self) -> SiteConfig:
+        if self.auth == "backend" and self.client_auth != "private_key_jwt":
+            raise ValueError("backend services need client_auth private_key_jwt")
+        if not self.launches:
+            return self
+        if not self.client_id:
+            raise ValueError("a launch needs a client_id")
+        parts = urlsplit(self.redirect_uri)
+        if not parts.path.endswith(CALLBACK) or parts.query or parts.fragment or not parts.hostname:
+            raise ValueError(f"redirect_uri must be a URL that ends in {CALLBACK}")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback_name(parts.hostname)):
+            raise ValueError("redirect_uri must be https (http only on this machine)")
+        return self
+
+    @property
+    def launches(self) -> bool:
+        """Whether its tokens come from a person who signs in at the site."""
+        return self.auth in ("standalone", "ehr_launch")
+
+    @property
+    def one_patient_each(self) -> bool:
+        """Whether each patient has an authorization of their own."""
+        return self.launches and self.scope_level == "patient"
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether we sign assertions for it."""
+        return self.auth != "none" and self.client_auth == "private_key_jwt"
 
     def profile(self) -> Profile:
         """The vendor's profile with this site's variant and overrides; raises ConfigurationError."""

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from adapters.egress import Egress, same_origin
 from adapters.errors import (
     AdapterError,
+    AuthorizationError,
     BadAnswer,
     ConfigurationError,
     EgressRefused,
@@ -33,10 +34,15 @@ from adapters.hydrate import Board, Hydrator
 from adapters.plan import Search, searches_of
 from adapters.profile import Profile, SiteConfig
 from adapters.section import UNDATED, SectionFetch, section_result
-from adapters.smart.backend import REFUSAL_SECONDS, BackendAuth, MemoryTokens, Token, TokenStore
+from adapters.smart import launch as launches
+from adapters.smart.backend import BackendAuth
+from adapters.smart.delegated import DelegatedAuth
 from adapters.smart.discovery import DISCOVERY_TRIES, SmartConfiguration, discover
+from adapters.smart.endpoint import TokenEndpoint
 from adapters.smart.keys import KeyPair
-from adapters.smart.scopes import syntax_of
+from adapters.smart.launch import Launch
+from adapters.smart.scopes import explain, syntax_of
+from adapters.smart.tokens import REFUSAL_SECONDS, Authority, MemoryTokens, Token, TokenStore
 from adapters.smart.writing import Need, covers, writing_scopes
 from models.record import SECTIONS, RawResource, Section, Value
 
@@ -68,13 +74,19 @@ class Source:
         site: SiteConfig,
         *,
         key: KeyPair | None = None,
+        secret: str = "",
         tokens: TokenStore | None = None,
         clock: Callable[[], float] = time.time,
         egress: Egress | None = None,
         http: Http | None = None,
         writes: Mapping[str, Literal["create", "update"]] | None = None,
     ) -> None:
-        """`clock` gives Unix time. `writes`: opened to write these types, and with scopes for that only. Raises ConfigurationError for a site that cannot be opened as it is configured."""
+        """`key` or `secret`: how the client shows who it is, as the site's client_auth says. `tokens`: those of the site,
+        or of the one patient it is opened for where each has an authorization of their own. `clock` gives Unix time.
+        `writes`: opened to write these types, and at a backend service with scopes for that only.
+
+        Raises ConfigurationError for a site that cannot be opened as it is configured.
+        """
         self.tenant, self.site = tenant, site
         self.profile: Profile = site.profile()
         hosts = (*site.token_hosts, *self.profile.token_hosts)
@@ -83,9 +95,10 @@ class Source:
         self._writes = dict(writes or {})
         self._http = http or Http(gate, self.profile.limits, pace=pace)
         self._clock = clock
-        self.auth = BackendAuth(
-            self._http, site, self.profile, key, tokens or MemoryTokens(), self._find_endpoints, clock=clock
-        )
+        self._tokens = tokens or MemoryTokens()
+        self._endpoint = TokenEndpoint(self._http, site, key, secret, self._find_endpoints, clock=clock)
+        kind = DelegatedAuth if site.launches else BackendAuth
+        self.auth: Authority = kind(self._endpoint, site, self.profile, self._tokens, clock)
         self._hydrator = Hydrator(
             site.name, site.fhir_base, frozenset(self.profile.hydrate), self.profile.limits, self._read, self._keep
         )
@@ -101,6 +114,7 @@ class Source:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.auth.settled()
         await self._http.__aexit__()
 
     @property
@@ -118,6 +132,52 @@ class Source:
         provenance = {"Provenance"} if any(self.profile.sections[s].include_provenance for s in sections) else set()
         return tuple(sorted(wanted | supporting | provenance))
 
+    def why_scopes(self) -> dict[str, str]:
+        """Each scope that is asked for, and in one sentence what for."""
+        found: dict[str, list[str]] = {}
+        for section in SECTIONS:
+            for query in self.profile.sections[section].queries:
+                found.setdefault(query.resource_type, []).append(section.replace("_", " "))
+        reasons = {kind: ", ".join(dict.fromkeys(sections)) for kind, sections in found.items()}
+        words = {kind: reasons.get(kind, "what the record refers to") for kind in self.resource_types()}
+        return {scope: explain(scope, words) for scope in self.auth.asked}
+
+    async def begin_launch(self, launch: str = "", patient: str = "") -> tuple[str, Launch]:
+        """Where a person authorizes, and what to remember until they are back (see adapters/smart/launch.py).
+
+        `launch`: what the EHR handed over; `patient`: whom it must be for, by the site's id. Raises AdapterError.
+        """
+        _, configuration, _, _ = await self._endpoints()
+        return launches.begin(
+            self._http,
+            self.site,
+            self.profile,
+            configuration,
+            " ".join(self.auth.asked),
+            now=self._clock(),
+            launch=launch,
+            patient=patient,
+        )
+
+    async def finish_launch(self, kept: Launch, answer: Mapping[str, str]) -> Token:
+        """The token for what the browser brought back. It is not stored yet. Raises AdapterError."""
+        await self._endpoints()
+        return await launches.finish(self._http, self._endpoint, self.site, kept, answer, now=self._clock())
+
+    async def disconnect(self) -> bool:
+        """End the authorization at the site and forget it here; whether the site said yes. Never raises for the site."""
+        done = False
+        async with self._tokens.held(self.site.name) as held:
+            known = await held.get(self.site.name)
+            if known is not None:
+                try:
+                    await self._endpoints()
+                    done = await launches.give_back(self._endpoint, known)
+                except AdapterError:
+                    done = False
+                await held.delete(self.site.name)
+        return done
+
     async def discover(self) -> SiteReport:
         """Read the capability statement and the authorization endpoints, and get a token. Raises AdapterError."""
         async with self._discovery:
@@ -132,17 +192,12 @@ class Source:
             return self._report
 
     async def _discover(self) -> SiteReport:
-        capabilities = await self._capabilities()
-        types = self.resource_types()
-        wanted = tuple(t for t in types if capabilities.offers(t))
-        missing = tuple(t for t in types if t not in wanted)
         name = self.site.name
         if self.site.auth == "none":
+            capabilities, wanted, missing = await self._offered()
             return SiteReport(site=name, capabilities=capabilities, types_granted=wanted, types_missing=missing)
-        configuration = await discover(self._http, self.site.fhir_base, capabilities.oauth)
-        self._http.egress.look(configuration.token_endpoint)
-        self.auth.plan(configuration, wanted)
-        if self._writes:
+        capabilities, configuration, wanted, missing = await self._endpoints()
+        if self._writes and not self.site.launches:
             known, listed = configuration.capabilities, configuration.scopes_supported
             syntax = syntax_of(known, listed, self.profile.scope_syntax)
             self.auth.asked = writing_scopes({t: w for t, w in self._writes.items() if t in wanted}, syntax)
@@ -158,6 +213,20 @@ class Source:
             types_missing=missing,
             types_refused=tuple(t for t in wanted if t not in granted),
         )
+
+    async def _offered(self) -> tuple[Capabilities, tuple[str, ...], tuple[str, ...]]:
+        """The capability statement, and which of the types we need are in it and which are not."""
+        capabilities = await self._capabilities()
+        types = self.resource_types()
+        wanted = tuple(t for t in types if capabilities.offers(t))
+        return capabilities, wanted, tuple(t for t in types if t not in wanted)
+
+    async def _endpoints(self) -> tuple[Capabilities, SmartConfiguration, tuple[str, ...], tuple[str, ...]]:
+        """Discovery, and the scopes we need settled."""
+        capabilities, wanted, missing = await self._offered()
+        configuration = await discover(self._http, self.site.fhir_base, capabilities.oauth)
+        self.auth.plan(configuration, wanted)
+        return capabilities, configuration, wanted, missing
 
     async def _capabilities(self) -> Capabilities:
         try:
@@ -201,7 +270,7 @@ class Source:
         headers, token = {"Accept": self.profile.accept}, None
         if resource_type == "Binary":  # as a resource if the site can, as itself if not
             headers["Accept"] += ", */*;q=0.1"
-        if self.site.auth == "backend":
+        if self.site.auth != "none":
             token = await self.auth.token(not_this=refused.access_token if refused else "")
             headers["Authorization"] = f"Bearer {token.access_token}"
 
@@ -245,7 +314,7 @@ class Source:
 
     def may(self, resource_type: str, need: Need) -> bool:
         """Whether the granted scopes cover it; True at a site that asks for no token."""
-        return self._token is None or covers(self._token.scope, self.auth.asked, resource_type, need)
+        return self._token is None or covers(self._token.scope, self._token.asked.split(), resource_type, need)
 
     async def _read(self, url: str, resource_type: str, most_bytes: int) -> Answer:
         return await self.get(url, resource_type, most_bytes)
@@ -295,6 +364,8 @@ class Source:
         try:
             async with asyncio.timeout(self.profile.limits.section_seconds):
                 report = await self.discover()
+                if self.site.one_patient_each and self._token is not None and self._token.patient != patient_id:
+                    raise AuthorizationError("the authorization is another patient's", code="another_patient")
                 await asyncio.gather(*(self._search(s, patient_id, report, found, failures) for s in searches))
                 board.ended(section, found)
                 readable = None if self._token is None else self.auth.granted(self._token)

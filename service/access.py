@@ -22,7 +22,8 @@ class Role(StrEnum):
 
 
 OPEN: frozenset[Role] = frozenset()
-"""Marks routes that need no key: health, the API's description, signing in, static files."""
+"""Marks routes that need no key: health, the API's description, signing in, static files, our public keys; and the way
+through a hospital's sign-in, which a person without a key of ours takes: it lets nobody see anything here."""
 
 _EVERYBODY = frozenset(Role)
 _READERS = frozenset({Role.ADMIN, Role.CLINICIAN, Role.INTEGRATION})
@@ -39,6 +40,10 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /login": OPEN,
     "POST /login": OPEN,
     "GET /static/{name}": OPEN,
+    "GET /.well-known/jwks/{tenant}/{site}": OPEN,
+    "GET /smart/launch": OPEN,
+    "GET /smart/start": OPEN,
+    "GET /smart/callback": OPEN,
     "POST /logout": _EVERYBODY,
     "GET /v1/sites": _EVERYBODY,
     "POST /v1/sites": _ADMINS,
@@ -70,7 +75,15 @@ ROUTES: dict[str, frozenset[Role]] = {
 """`METHOD template` -> the roles that may call it."""
 
 UNAUDITED = frozenset(
-    {"GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /login", "GET /static/{name}"}
+    {
+        "GET /healthz",
+        "GET /readyz",
+        "GET /openapi.json",
+        "GET /docs",
+        "GET /login",
+        "GET /static/{name}",
+        "GET /.well-known/jwks/{tenant}/{site}",
+    }
 )
 """Open routes that tell nothing about anybody. Every other request leaves one audit row, refused ones included."""
 

@@ -1,1 +1,1 @@
-"""SMART on FHIR: discovery, scopes, keys and backend services."""
+"""SMART on FHIR: discovery, scopes, keys, backend services, launches, tokens."""

@@ -23,6 +23,11 @@ class SmartConfiguration(Value, frozen=True):
     capabilities: tuple[str, ...] = ()
     auth_methods: tuple[str, ...] = ()
     algorithms: Annotated[tuple[str, ...], Meta(description="Signatures it verifies; empty: not said.")] = ()
+    issuer: str = ""
+    jwks_uri: str = ""
+    revocation_endpoint: str = ""
+    challenge_methods: Annotated[tuple[str, ...], Meta(description="PKCE; empty: not said.")] = ()
+    names_issuer: Annotated[bool, Meta(description="Its redirects carry `iss` (RFC 9207).")] = False
     source: Annotated[str, Meta(description="well-known or capability-statement.")] = ""
 
 
@@ -57,6 +62,7 @@ async def discover(http: Http, base: str, oauth: Mapping[str, str]) -> SmartConf
         return SmartConfiguration(
             token_endpoint=oauth["token"],
             authorization_endpoint=oauth.get("authorize", ""),
+            revocation_endpoint=oauth.get("revoke", ""),
             source="capability-statement",
         )
     if problem is not None:
@@ -74,6 +80,11 @@ def _read(document: dict[str, Any]) -> SmartConfiguration:
         capabilities=_texts(document.get("capabilities")),
         auth_methods=_texts(document.get("token_endpoint_auth_methods_supported")),
         algorithms=_texts(document.get("token_endpoint_auth_signing_alg_values_supported")),
+        issuer=_text(document.get("issuer")),
+        jwks_uri=_text(document.get("jwks_uri")),
+        revocation_endpoint=_text(document.get("revocation_endpoint")),
+        challenge_methods=_texts(document.get("code_challenge_methods_supported")),
+        names_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         source="well-known",
     )
 

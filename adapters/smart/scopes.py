@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from adapters.profile import SiteConfig
+from adapters.smart.discovery import SmartConfiguration
+
+Level = Literal["system", "user", "patient"]
 _SCOPE = re.compile(r"^(?:system|user|patient)/(\*|[A-Za-z]+)\.(\*|read|write|(?=[cruds])c?r?u?d?s?)(?:\?.*)?$")
 
 
@@ -27,10 +31,58 @@ def syntax_of(
     return "v2" if has_v2 and not has_v1 else "v1"
 
 
-def minimum_scopes(resource_types: Iterable[str], syntax: Literal["v1", "v2"]) -> tuple[str, ...]:
+def minimum_scopes(
+    resource_types: Iterable[str], syntax: Literal["v1", "v2"], level: Level = "system"
+) -> tuple[str, ...]:
     """`system/Type.read` (v1) or `system/Type.rs` (v2) for each type, sorted; never a wildcard."""
     suffix = "rs" if syntax == "v2" else "read"
-    return tuple(f"system/{name}.{suffix}" for name in sorted(set(resource_types)))
+    return tuple(f"{level}/{name}.{suffix}" for name in sorted(set(resource_types)))
+
+
+def launch_scopes(site: SiteConfig, configuration: SmartConfiguration) -> tuple[str, ...]:
+    """The scopes of a launch that are no resource types: context, who signs in, staying connected.
+
+    https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html . Who signs in and staying connected are left
+    out where the server says what it supports and does not name them: some answer the whole request with invalid_scope.
+    """
+    declared, listed = set(configuration.capabilities), set(configuration.scopes_supported)
+    silent = not declared and not listed
+    scopes = []
+    if site.auth == "ehr_launch":
+        scopes.append("launch")
+    elif site.scope_level == "patient":
+        scopes.append("launch/patient")
+    if configuration.issuer and configuration.jwks_uri and ("sso-openid-connect" in declared or "openid" in listed):
+        scopes += ["openid", "fhirUser"]
+    if site.stay != "none" and (silent or f"permission-{site.stay}" in declared or f"{site.stay}_access" in listed):
+        scopes.append(f"{site.stay}_access")
+    return tuple(scopes)
+
+
+_LAUNCH_WORDS = {
+    "launch": "take part in a launch from the EHR's screen: it says which patient, encounter and user",
+    "launch/patient": "let the person choose whose record it is",
+    "openid": "learn, signed by the site, who authorized it",
+    "fhirUser": "learn which resource that person is, to keep it with the authorization",
+    "offline_access": "stay connected while nobody is signed in, so that the record can be refreshed",
+    "online_access": "stay connected while the person is signed in",
+}
+_LEVEL_WORDS = {
+    "system": "of the patients this client is registered for",
+    "user": "as far as the person who authorizes it may",
+    "patient": "of the one patient it is authorized for",
+}
+
+
+def explain(scope: str, reasons: Mapping[str, str]) -> str:
+    """Why a scope is asked for, in one sentence; `reasons` says of a resource type what it is needed for."""
+    match = _SCOPE.match(scope)
+    if not match:
+        return _LAUNCH_WORDS.get(scope, "")
+    kind, verbs = match.groups()
+    does = {"r": "read", "s": "search"}.get(verbs, "read and search")
+    words = f"{does} {kind} {_LEVEL_WORDS[scope.partition('/')[0]]}"
+    return f"{words}: {reasons[kind]}" if reasons.get(kind) else words
 
 
 def granted_types(

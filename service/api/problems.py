@@ -20,6 +20,7 @@ CODES: dict[str, tuple[int, str]] = {
     "unauthenticated": (401, "A valid key is needed"),
     "forbidden": (403, "This key's role may not do that"),
     "cross_site": (403, "The request came from another site"),
+    "authorization_refused": (403, "The authorization at the site did not succeed"),
     "not_found": (404, "No such resource"),
     "unknown_patient": (404, "No such patient"),
     "unknown_site": (404, "No such site"),

@@ -22,6 +22,7 @@ from adapters.conformance import ConformanceReport
 from adapters.errors import AdapterError, ConfigurationError
 from adapters.profile import parse_site
 from models.record import Chart, RawResource
+from service.api.connections import Connections
 from service.api.problems import Problem
 from service.api.reading import Reading
 from service.api.schemas import (
@@ -62,7 +63,7 @@ class Principal:
     role: str
 
 
-class Services(Reading, Writing):
+class Services(Reading, Connections, Writing):
     """Everything a route or a command may call. What a caller can cause is raised as Problem, and nothing else."""
 
     def __init__(self, settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> None:
@@ -170,12 +171,10 @@ class Services(Reading, Writing):
         if found is None:
             raise Problem("unknown_site")
         with refusals():
-            config = self.store.site(tenant, name)
-            if config.auth == "backend":
-                algorithm = config.profile().key_algorithm
-                jwks = [self.store.client_key(tenant, name, algorithm).public_jwk()]
-            else:
-                jwks = []
+            config, jwks = self.store.site(tenant, name), list[dict[str, Any]]()
+            if config.needs_key:
+                self.store.client_key(tenant, name, config.profile().key_algorithm)
+                jwks = self.store.public_keys(tenant, name)
         return found | {"jwks": {"keys": jwks}}
 
     def put_site(self, tenant: str, config: dict[str, Any], *, replace: bool) -> dict[str, Any]:

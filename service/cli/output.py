@@ -73,6 +73,7 @@ EXIT_OF_CODE: dict[str, int] = {
     "unknown_run": NOT_FOUND,
     "conflict": REFUSED,
     "site_refused": REFUSED,
+    "authorization_refused": REFUSED,
     "invalid_write": BAD_INPUT,
     "write_refused": REFUSED,
     "write_failed": UNAVAILABLE,

@@ -12,7 +12,7 @@ from service.cli.file_commands import AsJson
 from service.cli.output import CommandError
 
 if TYPE_CHECKING:
-    from service.practice_ehr import Hospital, PracticeEhr
+    from service.practice_ehr import App, Hospital, PracticeEhr
 
 
 def practice(
@@ -35,6 +35,12 @@ def practice(
     client_id: Annotated[
         str, typer.Option("--client-id", help="The client those keys belong to.")
     ] = "chartbrief-practice",
+    app_redirect: Annotated[
+        str,
+        typer.Option(
+            "--app-redirect", metavar="URL", help="Sign people in for an app with this redirect URI and --client-id."
+        ),
+    ] = "",
     patients: Annotated[
         int | None, typer.Option("--patients", min=1, max=2000, help="Size of the synthetic population (default 24).")
     ] = None,
@@ -46,10 +52,12 @@ def practice(
     """Run a practice hospital on this machine: a FHIR server with a vendor's habits, and faults on demand."""
     from service.practice_ehr import run
 
-    if open_ and client_jwks is not None:
-        raise CommandError("usage", "--open and --client-jwks exclude each other")
+    if open_ and (client_jwks is not None or app_redirect):
+        raise CommandError("usage", "--open excludes --client-jwks and --app-redirect")
     clients = {client_id: _public_keys(client_jwks)} if client_jwks is not None else None
     hospital = _hospital(vendor, data, _faults(faults), clients, patients, _day(today))
+    if app_redirect:
+        hospital = hospital.model_copy(update={"apps": {client_id: _app(app_redirect, clients)}})
     try:
         run(hospital, port, ready=lambda ehr: _say(ehr, client_id, as_json))
     except OSError:
@@ -72,6 +80,17 @@ def _hospital(
     except PracticeDataError as error:
         raise CommandError("no_resources", str(error), file=str(data)) from None
     return Hospital(key=dress, dress=dress, resources=resources, clients=clients, faults=faults)
+
+
+def _app(redirect: str, clients: dict[str, list[dict[str, Any]]] | None) -> App:
+    from adapters.profile import CALLBACK
+    from service.practice_ehr import App
+
+    keys = next(iter(clients.values())) if clients else []
+    if not redirect.endswith(CALLBACK):
+        raise CommandError("usage", f"--app-redirect must end in {CALLBACK}")
+    launch = f"{redirect.removesuffix(CALLBACK)}/smart/launch"
+    return App(redirect_uris=(redirect,), keys=tuple(keys), launch_url=launch)
 
 
 def _faults(file: Path | None) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli import connect_commands
 from service.cli.file_commands import AsJson
 
 sites = typer.Typer(no_args_is_help=True, help="Connections to EHRs: list, add, check.")
@@ -54,12 +55,20 @@ def add_site(
         output.emit(added)
         return
     console = output.stdout()
+    name, auth = added["name"], config["auth"]
     if added["jwks"]["keys"]:
-        console.print(f"Site {added['name']} is added. Register this public key (JWKS) with the vendor:", markup=False)
+        console.print(f"Site {name} is added. Register this public key (JWKS) with the vendor:", markup=False)
         console.print(json.dumps(added["jwks"], indent=2), markup=False, soft_wrap=True)
+    elif auth == "none":
+        console.print(f'Site {name} is added. It asks for no token (auth = "none"): no key.', markup=False)
     else:
-        console.print(f'Site {added["name"]} is added. It asks for no token (auth = "none"): no key.', markup=False)
-    console.print(f"Then: chartbrief site check {added['name']}", markup=False)
+        console.print(f"Site {name} is added. It knows us by no key of ours.", markup=False)
+    if config["client_auth"] == "client_secret" and auth != "none":
+        console.print(f"Then: chartbrief site secret {name}", markup=False)
+    if auth == "ehr_launch":
+        console.print("Then open it from the EHR: register /smart/launch there.", markup=False)
+    verb = "connect" if auth == "standalone" else "check"
+    console.print(f"Then: chartbrief site {verb} {name}", markup=False)
 
 
 @sites.command("show")
@@ -150,4 +159,5 @@ def error_of(found: dict[str, Any]) -> dict[str, Any]:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this room."""
+    connect_commands.register(sites)
     app.add_typer(sites, name="site")

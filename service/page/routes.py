@@ -57,7 +57,8 @@ def render(name: str, status: int = 200, **values: Any) -> HTMLResponse:
 
 def wants_page(route: str) -> bool:
     """Whether a person in a browser is answered by this route."""
-    return route.split(" ", 1)[1] == "/" or route.split(" ", 1)[1].startswith(("/patients/", "/login", "/logout"))
+    path = route.split(" ", 1)[1]
+    return path == "/" or path.startswith(("/patients/", "/login", "/logout", "/smart/"))
 
 
 def problem_page(request: Request, problem: Problem) -> Response:

@@ -9,11 +9,12 @@ Dresses are data in `dresses/`; `faults.py` lists what can go wrong.
 
 from service.practice_ehr.dress import Dress, dress_names, load_dress
 from service.practice_ehr.faults import Fault, Faults
-from service.practice_ehr.hospital import Hospital, PracticeDataError, load_folder
+from service.practice_ehr.hospital import App, Hospital, PracticeDataError, load_folder
 from service.practice_ehr.run import PracticeEhr, PracticeEhrs, built_in_hospital, run, serve
 from service.practice_ehr.server import Seen, create_app
 
 __all__ = [
+    "App",
     "Dress",
     "Fault",
     "Faults",

@@ -11,8 +11,8 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -27,7 +27,7 @@ ALGORITHMS = ["RS384", "ES384"]
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_ASSERTION_SECONDS = 300
 LEEWAY_SECONDS = 10
-_SCOPE = re.compile(r"^system/(\*|[A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)$")
+_SCOPE = re.compile(r"^(system|user|patient)/(\*|[A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)$")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Grant:
     types: frozenset[str]
     search: frozenset[str]
     expires_at: float
+    patient: str = ""
+    """The only patient it is good for; empty: all."""
+    family: str = ""
+    """What it dies with: the authorization it came from."""
     scopes: tuple[str, ...] = ()
 
 
@@ -59,14 +63,16 @@ class AuthorizationServer:
         self._writes = frozenset(dress.writes)
         self._faults, self._clock = faults, clock
         self._clients = {name: list(keys) for name, keys in clients.items()}
+        self._backends = set(clients)
         self._tokens: dict[str, Grant] = {}
         self._used: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
 
-    def register(self, client_id: str, keys: list[Json]) -> None:
-        """Register a client with its public JWKs, or replace them."""
+    def register(self, client_id: str, keys: Iterable[Json], *, backend: bool = True) -> None:
+        """Register a client with its public JWKs, or replace them. `backend`: it may ask for tokens by itself."""
         with self._lock:
             self._clients[client_id] = list(keys)
+            self._backends |= {client_id} if backend else set()
 
     def revoke_tokens(self) -> None:
         """Every token given so far is dead."""
@@ -98,20 +104,31 @@ class AuthorizationServer:
             raise TokenRefused("unsupported_grant_type", "grant_type")
         if form.get("client_assertion_type") != ASSERTION_TYPE or not form.get("client_assertion"):
             raise TokenRefused("invalid_request", "client_assertion")
-        client_id = self._verify(form["client_assertion"], endpoint)
-        scopes, readable, searchable = self._granted(form.get("scope", "").split())
+        client_id = self.verify(form["client_assertion"], endpoint)
+        if client_id not in self._backends:
+            raise TokenRefused("unauthorized_client", "grant_type")
+        scopes, readable, searchable = self.granted(form.get("scope", "").split(), {"system"})
         if not scopes:
             raise TokenRefused("invalid_scope", "scope")
+        return self.issue(Grant(client_id, readable, searchable, 0), scopes)
+
+    def issue(self, grant: Grant, scopes: Iterable[str]) -> Json:
+        """A new access token, as the token endpoint tells it."""
         token = secrets.token_urlsafe(32)
-        expires = self.now() + self._rules.token_seconds
         with self._lock:
-            self._tokens[token] = Grant(client_id, readable, searchable, expires, tuple(scopes))
+            life = self._rules.token_seconds
+            self._tokens[token] = replace(grant, expires_at=self.now() + life, scopes=tuple(scopes))
         return {
             "access_token": token,
             "token_type": "bearer",
             "expires_in": self._rules.token_seconds,
             "scope": " ".join(scopes),
         }
+
+    def end_family(self, family: str) -> None:
+        """Every access token of one authorization is dead."""
+        with self._lock:
+            self._tokens = {t: g for t, g in self._tokens.items() if g.family != family}
 
     def grant(self, authorization: str) -> Grant | None:
         """What the bearer token of an Authorization header allows; None when it is missing, unknown or expired."""
@@ -122,7 +139,8 @@ class AuthorizationServer:
             return None
         return grant
 
-    def _verify(self, assertion: str, endpoint: str) -> str:
+    def verify(self, assertion: str, endpoint: str) -> str:
+        """The client that signed an assertion for this endpoint; raises TokenRefused."""
         claims = self._signed_claims(assertion)
         client_id, jti, now = str(claims.get("sub", "")), claims.get("jti"), self.now()
         if self._faults.standing("revoked_client"):
@@ -176,8 +194,10 @@ class AuthorizationServer:
     def _invalid(self, reason: str) -> TokenRefused:
         return TokenRefused("invalid_client", reason, self._rules.invalid_client_status)
 
-    def _granted(self, asked: Iterable[str]) -> tuple[list[str], frozenset[str], frozenset[str]]:
-        """Scopes granted, types that may be read, types that may be searched."""
+    def granted(
+        self, asked: Iterable[str], levels: Collection[str]
+    ) -> tuple[list[str], frozenset[str], frozenset[str]]:
+        """Resource scopes granted (of these levels), types that may be read, types that may be searched."""
         reduced, lied = self._faults.standing("scopes_reduced"), self._faults.standing("scopes_lied")
         denied = set(self._rules.denied_types) | set(reduced.types if reduced else ())
         hidden = set(lied.types if lied else ())
@@ -186,16 +206,16 @@ class AuthorizationServer:
         searchable: set[str] = set()
         for scope in asked:
             match = _SCOPE.match(scope)
-            if not match or not self._speaks(match.group(2)):
+            if not match or match[1] not in levels or not self._speaks(match[3]):
                 continue
-            kind, verbs = match.groups()
+            level, kind, verbs = match.groups()
             kinds = [t for t in self._types if t not in denied] if kind == "*" else [kind]
             for name in kinds:
                 if name in denied or name not in self._types:
                     continue
                 if name not in self._writes and (verbs == "write" or not set(verbs) - set("cud")):
                     continue
-                scopes.append(f"system/{name}.{verbs}")
+                scopes.append(f"{level}/{name}.{verbs}")
                 if name not in hidden:
                     readable |= {name} if verbs in ("read", "*") or ("r" in verbs and verbs != "write") else set()
                     searchable |= {name} if verbs in ("read", "*") or "s" in verbs else set()

@@ -24,6 +24,10 @@ def site_file(ehr: PracticeEhr, client_id: str = CLIENT_ID) -> str:
     }
     if not ehr.state.open:
         rows["client_id"] = client_id
+    app = ehr.state.apps.app(client_id)
+    if app is not None:
+        way = "private_key_jwt" if app.keys else "client_secret" if app.secret else "none"
+        rows |= {"auth": "standalone", "client_auth": way, "redirect_uri": app.redirect_uris[0]}
     lines = [f"{key} = {_quoted(value)}" for key, value in rows.items()]
     lines.append("allow_loopback = true")
     needed = required_params(dress)

@@ -126,7 +126,16 @@ class Authorization(Strict):
 
     token_path: str = "/oauth2/token"  # noqa: S105  a path
     moved_token_path: str = "/oauth2/v2/token"  # noqa: S105  a path
+    authorize_path: str = "/oauth2/authorize"
+    revoke_path: str = "/oauth2/revoke"
+    jwks_path: str = "/oauth2/jwks"
     token_seconds: int = Field(default=300, gt=0)
+    code_seconds: int = Field(default=60, gt=0, description="Life of an authorization code; it is good for one use.")
+    launch_seconds: int = Field(default=300, gt=0, description="Life of a launch that the EHR hands over.")
+    refresh_tokens: Literal["all", "confidential", "none"] = Field(
+        default="all", description="Which apps get refresh tokens where offline_access is granted."
+    )
+    aud_slash: bool = Field(default=False, description="`aud` must have a slash at the end.")
     scopes: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
     denied_types: tuple[str, ...] = Field(default=(), description="Types never granted, silently.")
     jti_max: int = Field(default=255, gt=0)

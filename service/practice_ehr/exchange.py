@@ -45,6 +45,11 @@ class Exchange:
         """Parameters by name; the last of a name."""
         return dict(self.params)
 
+    @property
+    def only_patient(self) -> str:
+        """The patient the token is limited to; empty: none."""
+        return self.grant.patient if self.grant else ""
+
     def may_read(self, kind: str) -> bool:
         """Whether the token lets the client read resources of a type."""
         return self.grant is None or kind in self.grant.types

@@ -42,11 +42,32 @@ FaultKind = Literal[
     "scopes_reduced",  # `types` are not granted
     "scopes_lied",  # `types` are in the granted scope, and refused all the same
     "clock_skew",  # the hospital's clock is `seconds` off
+    "authorize_error",  # the sign-in goes straight back with the OAuth error `text`
+    "launch_expired",  # launches are too old when they arrive
+    "code_refused",  # codes are refused
+    "refresh_revoked",  # refresh tokens are refused
+    "id_token_spoiled",  # the id_token is wrong in its `text`: signature, alg, iss, aud, exp, nonce, missing
+    "issuer_foreign",  # the redirect names another issuer
 ]
 PAGING_TRAPS = frozenset(
     {"self_loop", "a_b_a", "endless", "duplicates", "empty_page", "long_link", "foreign_link", "dead_link"}
 )
-STANDING = frozenset({"token_moved", "token_foreign", "revoked_client", "scopes_reduced", "scopes_lied", "clock_skew"})
+STANDING = frozenset(
+    {
+        "token_moved",
+        "token_foreign",
+        "revoked_client",
+        "scopes_reduced",
+        "scopes_lied",
+        "clock_skew",
+        "authorize_error",
+        "launch_expired",
+        "code_refused",
+        "refresh_revoked",
+        "id_token_spoiled",
+        "issuer_foreign",
+    }
+)
 """Faults of the authorization server that hold while they are set; request counters do not apply."""
 
 
@@ -68,7 +89,9 @@ class Fault(BaseModel):
     page: int | None = Field(default=None, ge=1, description="Only at this page of a search.")
     status: int | None = Field(default=None, ge=200, le=599, description="For status (503) and redirects (302).")
     body: Literal["outcome", "html", "text", "empty"] = "outcome"
-    text: str = Field(default="Practice fault.", description="What the body of a status says.")
+    text: str = Field(
+        default="Practice fault.", description="What the body of a status says; for some faults, which way."
+    )
     retry_after: str | None = Field(
         default=None, description="Header as given: seconds or anything absurd; `date:<seconds>` becomes an HTTP date."
     )

@@ -64,7 +64,9 @@ class FhirServer:
             return self._bundle(exchange, self._further(exchange))
         number = self._number(values)
         query = parse_query(self._dress, kind, exchange.params, strict=exchange.strict)
-        listed = [r for r in select(self._store, kind, query.criteria) if not self._unlisted(r)]
+        listed = [
+            r for r in select(self._store, kind, query.criteria) if not self._unlisted(r) and self._own(exchange, r)
+        ]
         matches = sort(listed, kind, query.sort)
         return self._bundle(exchange, self._start(exchange, query, matches, f"{exchange.base}/{kind}", number))
 
@@ -97,7 +99,7 @@ class FhirServer:
         patient = exchange.target.resource_id
         if self.pages.key(exchange.values):
             return self._bundle(exchange, self._further(exchange))
-        if self._store.get("Patient", patient) is None:
+        if self._store.get("Patient", patient) is None or exchange.only_patient not in ("", patient):
             raise self._missing()
         own = [r for r in self._store.compartment(patient) if self._visible(exchange, r)]
         shared = {(r["resourceType"], r["id"]): r for r in self._referenced(own) if self._visible(exchange, r)}
@@ -109,7 +111,11 @@ class FhirServer:
 
     def _visible(self, exchange: Exchange, resource: Json) -> bool:
         kind = resource["resourceType"]
-        return kind in self._dress.types and exchange.may_read(kind)
+        return kind in self._dress.types and exchange.may_read(kind) and self._own(exchange, resource)
+
+    def _own(self, exchange: Exchange, resource: Json) -> bool:
+        """Whether a token that is limited to one patient reaches a resource: theirs, and what is nobody's."""
+        return not exchange.only_patient or self._store.patients_of(resource) <= {exchange.only_patient}
 
     def _referenced(self, resources: Iterable[Json]) -> Iterable[Json]:
         for resource in resources:
@@ -174,6 +180,8 @@ class FhirServer:
         resource = self._store.get(target.resource_type, target.resource_id)
         if resource is None or target.version not in ("", resource.get("meta", {}).get("versionId")):
             raise self._missing()
+        if not self._own(exchange, resource):
+            raise refused(self._dress.authorization.scope_refusal, self._dress.content_type)
         if target.resource_type == "Binary" and (self._dress.binary_as_is or not _wants_fhir(exchange)):
             return _raw(resource)
         meta, headers = resource.get("meta", {}), {}

@@ -22,6 +22,22 @@ class PracticeDataError(ValueError):
     """Data that cannot be served; names the file and the reason, never the content."""
 
 
+class App(BaseModel):
+    """An app that people let into their records: a client of the sign-in page."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    redirect_uris: tuple[str, ...] = Field(min_length=1)
+    secret: str = Field(default="", repr=False)
+    keys: tuple[Json, ...] = Field(default=(), description="Public JWKs. Neither secret nor keys: a public client.")
+    launch_url: str = Field(default="", description="What the EHR's screen opens.")
+
+    @property
+    def confidential(self) -> bool:
+        """Whether it can show who it is."""
+        return bool(self.secret or self.keys)
+
+
 class Hospital(BaseModel):
     """One practice hospital. Validation refuses resources without type or id."""
 
@@ -35,6 +51,7 @@ class Hospital(BaseModel):
     clients: dict[str, list[Json]] | None = Field(
         default=None, description="client_id -> public JWKs. None: an open server that asks for no token."
     )
+    apps: dict[str, App] = Field(default={}, description="client_id -> app; with one, the server asks for tokens.")
     faults: tuple[Fault, ...] = ()
     latency: float = Field(default=0.0, ge=0, le=60, description="Seconds before every answer.")
     token_seconds: int | None = Field(default=None, gt=0, description="Life of a token; None: the dress's.")

@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlencode
 
 import uvicorn
 
 from service.practice_ehr.dress import Json, load_dress
 from service.practice_ehr.faults import Fault, Faults
-from service.practice_ehr.hospital import Hospital
+from service.practice_ehr.hospital import App, Hospital
 from service.practice_ehr.server import PracticeServer, Seen, create_app
+from service.practice_ehr.signing_in import LAUNCH_PATH
 from service.practice_ehr.transport import PracticeProtocol
 
 START_SECONDS = 15.0
@@ -33,6 +35,7 @@ class PracticeEhr:
         *,
         dress: str = "generic",
         clients: dict[str, list[Json]] | None = None,
+        apps: dict[str, App] | None = None,
         faults: Faults | None = None,
         port: int = 0,
     ) -> None:
@@ -41,7 +44,7 @@ class PracticeEhr:
         `port` 0: a free one. The port is taken at once, so `base_url` is known before `start`; OSError when it is in use.
         """
         if isinstance(hospital, str):
-            hospital = Hospital(key=hospital, dress=dress, resources=list(resources), clients=clients)
+            hospital = Hospital(key=hospital, dress=dress, resources=list(resources), clients=clients, apps=apps or {})
         # The protocol is named: asyncio switches Nagle off for sockets that say TCP only (else 40 ms an answer).
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -96,6 +99,18 @@ class PracticeEhr:
     def register(self, client_id: str, keys: list[Json]) -> None:
         """Register a client with its public JWKs."""
         self.state.auth.register(client_id, keys)
+
+    def register_app(self, client_id: str, app: App) -> None:
+        """Register an app with its redirect URIs, or change it. The hospital must have had one when it started."""
+        self.state.apps.register(client_id, app)
+
+    def launch(self, patient: str, encounter: str = "") -> str:
+        """A launch as the EHR's screen hands it to an app: opaque, good once, for a short time."""
+        return self.state.apps.launch(patient, encounter)
+
+    def launch_page(self, client_id: str, patient: str, encounter: str = "") -> str:
+        """The address in the EHR that opens an app for a patient."""
+        return f"{self.origin}{LAUNCH_PATH}?{urlencode({'client_id': client_id, 'patient': patient, 'encounter': encounter})}"
 
     def put(self, resource: Json) -> None:
         """Create or replace a resource, dressed like the others."""
@@ -168,6 +183,7 @@ def built_in_hospital(
     dress: str,
     *,
     clients: dict[str, Any] | None = None,
+    apps: dict[str, App] | None = None,
     faults: tuple[Fault, ...] = (),
     seed: int | None = None,
     patients: int | None = None,
@@ -187,7 +203,9 @@ def built_in_hospital(
         today or population.TODAY,
     )
     name = population.HOSPITALS[key].name
-    return Hospital(key=key, name=name, dress=dress, resources=resources, clients=clients, faults=faults)
+    return Hospital(
+        key=key, name=name, dress=dress, resources=resources, clients=clients, apps=apps or {}, faults=faults
+    )
 
 
 def run(

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.practice_ehr.apps import Apps
 from service.practice_ehr.auth import AuthorizationServer, TokenRefused, bearer
 from service.practice_ehr.capability import capability_statement, smart_configuration
 from service.practice_ehr.dress import Dress, Json, Refusal, applies
@@ -23,6 +24,7 @@ from service.practice_ehr.fhir import FhirServer
 from service.practice_ehr.hospital import Hospital, check_resource
 from service.practice_ehr.outcome import Refused, Reply, bad_request, refused, reply_of
 from service.practice_ehr.query import MOVED
+from service.practice_ehr.signing_in import SigningIn
 from service.practice_ehr.store import Store
 from service.practice_ehr.transport import Cut, Drip, Endless, Reset
 from service.practice_ehr.wear import of_the_dress, wear
@@ -58,7 +60,14 @@ class PracticeServer:
         self.base_path = self.dress.base_path.replace("{tenant}", self.dress.tenant)
         self.store.load([*of_the_dress(self.dress, self.dress.tenant), *self._worn(hospital.resources)])
         self.auth = AuthorizationServer(self.dress, hospital.clients or {}, self.faults)
-        self.open = hospital.clients is None
+        self.apps = Apps(
+            self.dress.authorization,
+            hospital.apps,
+            self.auth,
+            self.faults,
+            lambda name: self.store.get("Patient", name) is not None,
+        )
+        self.open = hospital.clients is None and not self.apps
         self.requests: list[Seen] = []
         self._fhir = FhirServer(self.dress, self.store)
 
@@ -85,6 +94,22 @@ class PracticeServer:
             response = await self._token(request)
         self._note(Seen(request.method, "token", "token", response.status_code, fault=_names(due)))
         return self._below(response, due)
+
+    def base(self, request: Request) -> str:
+        """The FHIR base as links have it."""
+        return f"{self._origin(request)}{self.base_path}"
+
+    def issuer(self, request: Request) -> str:
+        """The authorization server's name."""
+        return self._origin(request)
+
+    def token_url(self, request: Request) -> str:
+        """Where tokens are given now: what assertions are made for."""
+        return f"{self._origin(request)}{self.auth.token_path}"
+
+    def note_sign_in(self, method: str, status: int, what: str = "authorize") -> None:
+        """Log a request of the sign-in pages."""
+        self._note(Seen(method, what, what, status))
 
     async def nowhere(self, request: Request) -> Response:
         """Below the base path of a tenant that is not here."""
@@ -211,12 +236,14 @@ class PracticeServer:
             token_url = None if self.open else self.auth.published_token_url(origin)
             if target.interaction == "metadata":
                 date = self.hospital.loaded_at.astimezone(UTC).isoformat()
-                statement = capability_statement(self.dress, f"{origin}{self.base_path}", token_url, date)
+                statement = capability_statement(
+                    self.dress, f"{origin}{self.base_path}", token_url, date, origin if self.apps else ""
+                )
                 response = Response(orjson.dumps(statement), media_type=self.dress.content_type)
             elif token_url is None:
                 response = _response(bad_request("This server asks for no token.", "not-found", 404).reply)
             else:
-                document = smart_configuration(self.dress, token_url)
+                document = smart_configuration(self.dress, token_url, origin if self.apps else "")
                 response = Response(orjson.dumps(document), media_type="application/json")
         self._note(
             Seen(request.method, target.interaction, target.interaction, response.status_code, fault=_names(due))
@@ -231,7 +258,11 @@ class PracticeServer:
         headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
         try:
             form = dict(await _form(request))
-            document = self.auth.token(form, f"{self._origin(request)}{self.auth.token_path}")
+            if self.apps and form.get("grant_type") in ("authorization_code", "refresh_token"):
+                shown = request.headers.get("authorization", "")
+                document = self.apps.token(form, shown, self.token_url(request), self.issuer(request))
+            else:
+                document = self.auth.token(form, self.token_url(request))
             return Response(orjson.dumps(document), 200, headers, "application/json")
         except TokenRefused as error:
             answer = {"error": error.error, "error_description": f"Refused: {error.reason}."}
@@ -264,6 +295,8 @@ def create_app(hospital: Hospital, *, origin: str | None = None) -> Starlette:
         Route(rules.moved_token_path, practice.token, methods=METHODS),
         Route(practice.base_path + "/{path:path}", practice.fhir, methods=METHODS),
     ]
+    if practice.apps:
+        routes += SigningIn(practice, _form).routes()
     if "{tenant}" in practice.dress.base_path:
         other = practice.dress.base_path.replace("{tenant}", "{other}")
         routes.append(Route(other + "/{path:path}", practice.nowhere, methods=METHODS))

@@ -15,6 +15,7 @@ from models.record import SECTIONS, Section
 from service.settings import Settings
 from service.store.access import AccessKeys
 from service.store.audit import AuditTrail
+from service.store.client_keys import ClientKeys
 from service.store.commit import Commits
 from service.store.database import Database
 from service.store.patients import Patients
@@ -24,7 +25,7 @@ from service.store.sealing import AwsKmsKeyProvider, FileKeyProvider, KeyProvide
 from service.store.words import now_iso
 
 
-class Store(AccessKeys, AuditTrail, Patients, Commits, Reading, Runs):
+class Store(AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Reading, Runs):
     """All that Chartbrief remembers."""
 
     def __init__(
@@ -35,6 +36,7 @@ class Store(AccessKeys, AuditTrail, Patients, Commits, Reading, Runs):
         self.clock = clock
         self.sealer = Sealer(key_provider or _provider(settings))
         self._internal_keys = {}
+        self._token_locks = {}
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,16 +1,14 @@
-"""Sealed secrets in the store: client keys and tokens, and the token store the adapters use."""
+"""Sealed secrets in the store."""
 
 from __future__ import annotations
 
-import asyncio
 import os
+import threading
 
-import msgspec
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from adapters.smart.backend import Token
-from adapters.smart.keys import Algorithm, KeyPair
 from service.store.database import Database
+from service.store.sealed_tokens import TOKEN, SealedTokens
 from service.store.sealing import Sealer
 
 
@@ -20,24 +18,41 @@ class Vault:
     database: Database
     sealer: Sealer
     _internal_keys: dict[tuple[str, str], bytes]
+    _token_locks: dict[tuple[str, str, str], threading.Lock]
 
     def put_secret(self, tenant: str, site: str, name: str, secret: bytes) -> None:
         """Seal and keep a secret."""
-        sealed = self.sealer.seal(secret, tenant, site, name)
         with self.database.transaction(tenant) as db:
-            db.execute(
-                text(
-                    "insert into secrets (tenant, site, name, sealed) values (:t, :s, :n, :x) "
-                    "on conflict (tenant, site, name) do update set sealed = excluded.sealed"
-                ),
-                {"t": tenant, "s": site, "n": name, "x": sealed},
-            )
+            self.write_secret(tenant, site, name, secret, db)
+
+    def write_secret(self, tenant: str, site: str, name: str, secret: bytes, db: Connection) -> None:
+        """The same within a transaction."""
+        db.execute(
+            text(
+                "insert into secrets (tenant, site, name, sealed) values (:t, :s, :n, :x) "
+                "on conflict (tenant, site, name) do update set sealed = excluded.sealed"
+            ),
+            {"t": tenant, "s": site, "n": name, "x": self.sealer.seal(secret, tenant, site, name)},
+        )
 
     def secret(self, tenant: str, site: str, name: str) -> bytes | None:
         """Open a secret; None when there is none, SealError when it does not open."""
         with self.database.transaction(tenant) as db:
+            return self.read_secret(tenant, site, name, db)
+
+    def read_secret(self, tenant: str, site: str, name: str, db: Connection) -> bytes | None:
+        """The same within a transaction."""
+        sealed = db.execute(
+            text("select sealed from secrets where tenant = :t and site = :s and name = :n"),
+            {"t": tenant, "s": site, "n": name},
+        ).scalar()
+        return None if sealed is None else self.sealer.open(bytes(sealed), tenant, site, name)
+
+    def take_secret(self, tenant: str, site: str, name: str) -> bytes | None:
+        """Open a secret and forget it: of two who come at once one gets it."""
+        with self.database.transaction(tenant) as db:
             sealed = db.execute(
-                text("select sealed from secrets where tenant = :t and site = :s and name = :n"),
+                text("delete from secrets where tenant = :t and site = :s and name = :n returning sealed"),
                 {"t": tenant, "s": site, "n": name},
             ).scalar()
         return None if sealed is None else self.sealer.open(bytes(sealed), tenant, site, name)
@@ -45,10 +60,37 @@ class Vault:
     def delete_secret(self, tenant: str, site: str, name: str) -> None:
         """Forget a secret."""
         with self.database.transaction(tenant) as db:
+            self.remove_secret(tenant, site, name, db)
+
+    def remove_secret(self, tenant: str, site: str, name: str, db: Connection) -> None:
+        """The same within a transaction."""
+        db.execute(
+            text("delete from secrets where tenant = :t and site = :s and name = :n"),
+            {"t": tenant, "s": site, "n": name},
+        )
+
+    def lock_secrets(self, tenant: str, site: str, db: Connection) -> None:
+        """Nobody else changes the site's secrets until the transaction ends."""
+        db.execute(
+            text("select 1 from secrets where tenant = :t and site = :s order by name for update"),
+            {"t": tenant, "s": site},
+        )
+
+    def count_secrets(self, tenant: str, site: str, prefix: str, *, expired_before: int) -> int:
+        """How many secrets are kept whose name is `prefix`, a Unix time and more; those of a time before are forgotten."""
+        place = {"t": tenant, "s": site, "p": f"{prefix}%", "now": expired_before, "at": len(prefix) + 1}
+        with self.database.transaction(tenant) as db:
             db.execute(
-                text("delete from secrets where tenant = :t and site = :s and name = :n"),
-                {"t": tenant, "s": site, "n": name},
+                text(
+                    "delete from secrets where tenant = :t and site = :s and name like :p "
+                    "and cast(split_part(substr(name, :at), ':', 1) as bigint) < :now"
+                ),
+                place,
             )
+            left = db.execute(
+                text("select count(*) from secrets where tenant = :t and site = :s and name like :p"), place
+            )
+            return int(left.scalar() or 0)
 
     def internal_key(self, tenant: str, name: str) -> bytes:
         """A random key of the tenant that the service itself uses (audit chain, access keys); made at first use."""
@@ -94,36 +136,15 @@ class Vault:
                 )
         return len(rows)
 
-    def client_key(self, tenant: str, site: str, alg: Algorithm = "ES384") -> KeyPair:
-        """The site's client key; made and sealed at first use."""
-        held = self.secret(tenant, site, "client_key")
-        if held is None:
-            made = KeyPair.generate(alg)
-            body = {"pem": made.private_pem, "kid": made.kid, "alg": made.alg}
-            held = self._once(tenant, site, "client_key", msgspec.json.encode(body))
-        data = msgspec.json.decode(held)
-        return KeyPair(data["pem"], data["kid"], data["alg"])
+    def tokens(self, tenant: str, patient: str = "") -> SealedTokens:
+        """The tokens of a tenant's sites; with `patient` (the site's id) those that this patient's authorization gave."""
+        return SealedTokens(self, tenant, f"{TOKEN}:{patient}" if patient else TOKEN)
 
-    def tokens(self, tenant: str) -> SealedTokens:
-        """The token store of a tenant's sites."""
-        return SealedTokens(self, tenant)
-
-
-class SealedTokens:
-    """Tokens at rest: sealed, durable when `put` returns. Implements the adapters' TokenStore."""
-
-    def __init__(self, vault: Vault, tenant: str) -> None:
-        self._vault, self._tenant = vault, tenant
-
-    async def get(self, site: str) -> Token | None:
-        """The token of a site."""
-        held = await asyncio.to_thread(self._vault.secret, self._tenant, site, "token")
-        return msgspec.json.decode(held, type=Token) if held else None
-
-    async def put(self, site: str, token: Token) -> None:
-        """Keep a token."""
-        await asyncio.to_thread(self._vault.put_secret, self._tenant, site, "token", msgspec.json.encode(token))
-
-    async def delete(self, site: str) -> None:
-        """Forget a token."""
-        await asyncio.to_thread(self._vault.delete_secret, self._tenant, site, "token")
+    def authorized_patients(self, tenant: str, site: str) -> list[str]:
+        """The site's ids of patients who have an authorization of their own there."""
+        with self.database.transaction(tenant) as db:
+            rows = db.execute(
+                text("select name from secrets where tenant = :t and site = :s and name like :n order by name"),
+                {"t": tenant, "s": site, "n": f"{TOKEN}:%"},
+            ).scalars()
+            return [str(name).partition(":")[2] for name in rows]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from adapters.normalizer import normalize
-from adapters.source import Source
 from models.record import Demographics, RawResource, Value
 from service.store import Store
+from service.workflows.opening import open_source
 
 
 class SiteMatch(Value, frozen=True):
@@ -43,8 +43,7 @@ def find_at_site(
     config = store.site(tenant, site)
 
     async def ask() -> list[RawResource]:
-        key = store.client_key(tenant, site, config.profile().key_algorithm) if config.auth == "backend" else None
-        async with Source(tenant, config, key=key, tokens=store.tokens(tenant)) as source:
+        async with open_source(store, tenant, config) as source:
             return await source.find_patients(**params)
 
     entries = normalize(asyncio.run(ask())).entries

@@ -16,11 +16,11 @@ from adapters.conformance import ConformanceReport, check
 from adapters.conformance.probing import state_of
 from adapters.errors import AdapterError
 from adapters.profile import SiteConfig
-from adapters.smart.backend import MemoryTokens
 from adapters.source import SectionFetch, Source
 from models.record import RESOURCE_TYPE_OF_SECTION, SECTIONS, Coverage, Section
 from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
 from service.store.sealing import SealError
+from service.workflows.opening import open_source
 
 log = structlog.get_logger("chartbrief.workflows")
 
@@ -100,7 +100,7 @@ class _SiteWork:
     async def run(self, there: str, wanted: Sequence[Section]) -> tuple[str, str]:
         """The site's state and what is to be said about it."""
         try:
-            source = await asyncio.to_thread(_source, self._store, self._tenant, self._config)
+            source = await asyncio.to_thread(open_source, self._store, self._tenant, self._config, there)
         except (AdapterError, SealError) as error:
             await self._commit([_not_got(s, self._config.name, error.code) for s in wanted], None)
             return "misconfigured", f"{error.code}: {error}"
@@ -112,7 +112,8 @@ class _SiteWork:
                 return state_of(error), f"{error.code}: {error}"
             except SealError as error:
                 return "misconfigured", f"{error.code}: {error}"
-        return "ready", ""
+        problem = source.auth.problem  # what was authorized at the start may have ended on the way
+        return (state_of(problem), f"{problem.code}: {problem}") if problem else ("ready", "")
 
     async def _fetch_all(self, source: Source, there: str, wanted: Sequence[Section]) -> None:
         """All sections side by side. While some are committed, others go on; those that end meanwhile go together."""
@@ -156,13 +157,6 @@ class _SiteWork:
     def _stop_if_asked(self) -> None:
         if self._stopping.is_set():
             raise Stopping
-
-
-def _source(store: Store, tenant: str, config: SiteConfig, *, anew: bool = False) -> Source:
-    """`anew`: a backend service gets a token of its own now; a stored one would hide that the site has changed its mind."""
-    tokens = MemoryTokens() if anew and config.auth == "backend" else store.tokens(tenant)
-    key = store.client_key(tenant, config.name, config.profile().key_algorithm) if config.auth == "backend" else None
-    return Source(tenant, config, key=key, tokens=tokens)
 
 
 def _result(task: asyncio.Task[SectionFetch], section: Section, site: str) -> SectionFetch:
@@ -209,12 +203,14 @@ def check_site(store: Store, tenant: str, site: str, patient_id: str | None = No
     """
     config = store.site(tenant, site)
 
-    async def ask() -> ConformanceReport:
-        async with _source(store, tenant, config, anew=True) as source:
-            return await check(source, patient_id)
+    async def ask() -> tuple[ConformanceReport, dict[str, str]]:
+        authorized = store.authorized_patients(tenant, site) if config.one_patient_each else []
+        whose = patient_id if patient_id in authorized else authorized[0] if authorized else ""
+        async with open_source(store, tenant, config, whose or "", anew=True) as source:
+            return await check(source, patient_id), source.why_scopes()
 
     try:
-        report = asyncio.run(ask())
+        report, why = asyncio.run(ask())
     except AdapterError as error:  # it cannot be opened as it is configured
         store.set_site_state(tenant, site, state_of(error), f"{error.code}: {error}")
         return {"site": site, "state": state_of(error), "error": error.to_dict()}
@@ -231,6 +227,7 @@ def check_site(store: Store, tenant: str, site: str, patient_id: str | None = No
         "capability_statement_read": report.statement_read,
         "endpoints_found_in": report.endpoints_found_in,
         "scopes_asked": list(report.scopes_asked),
+        "why_scopes": why,
         "types_granted": [
             name for name, found in report.types.items() if found.granted is not False and found.declared is not False
         ],

@@ -15,8 +15,8 @@ import structlog
 
 from adapters.fhir.drafts import BadDraft, Draft, PlanChange
 from adapters.fhir.write import WriteOutcome, needs, write
-from adapters.source import Source
 from service.store import Store, UnknownSite
+from service.workflows.opening import open_source
 
 log = structlog.get_logger("chartbrief.workflows")
 Make = Callable[[str], Draft | PlanChange]
@@ -37,8 +37,7 @@ def write_back(store: Store, tenant: str, patient_id: str, site: str, make: Make
     at = now()
 
     async def ask() -> WriteOutcome:
-        key = store.client_key(tenant, site, config.profile().key_algorithm) if config.auth == "backend" else None
-        async with Source(tenant, config, key=key, writes=needs(thing)) as source:
+        async with open_source(store, tenant, config, there, anew=True, writes=needs(thing)) as source:
             return await write(source, thing, at, send=send)
 
     found = asyncio.run(ask())

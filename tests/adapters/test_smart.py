@@ -12,8 +12,8 @@ from adapter_kit import Clock, Reply, WireServer, bundle, key_pair, observation,
 from joserfc import jwk, jwt
 
 from adapters.errors import AuthorizationError, ConfigurationError, SiteUnavailable
-from adapters.smart.backend import MemoryTokens, Token
 from adapters.smart.scopes import granted_types, minimum_scopes, syntax_of
+from adapters.smart.tokens import MemoryTokens, Token
 
 WELL_KNOWN = "/.well-known/smart-configuration"
 TOKEN = {"access_token": "tok-1", "token_type": "bearer", "expires_in": 300}

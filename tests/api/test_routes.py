@@ -143,6 +143,9 @@ async def test_without_workflows_a_refresh_is_unavailable_not_lost(asked: Asked)
     assert problem(await asked("GET", "/v1/patients/{p}/refresh/abc")) == (404, "unknown_run")
 
 
+OPEN_PATHS = ("/healthz", "/readyz", "/.well-known/jwks/{tenant}/{site}")
+
+
 async def test_the_description_covers_every_route_and_resolves(asked: Asked) -> None:
     schema = (await asked("GET", "/openapi.json", role=None)).json()
     assert schema["openapi"].startswith("3.1")
@@ -166,7 +169,7 @@ async def test_the_description_covers_every_route_and_resolves(asked: Asked) -> 
     for path, operations in schema["paths"].items():
         for operation in operations.values():
             assert operation["description"], path
-            assert (operation["security"] == []) == (operation["x-roles"] == []) == (path in ("/healthz", "/readyz"))
+            assert (operation["security"] == []) == (operation["x-roles"] == []) == (path in OPEN_PATHS)
 
 
 @pytest.mark.parametrize("path", ["/docs", "/login", "/static/page.css", "/static/page.js", "/static/icon.svg"])

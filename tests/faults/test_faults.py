@@ -14,7 +14,7 @@ import pytest
 from adapter_kit import Clock, balanced, opened, site_at
 from fault_kit import PATIENT, at, contents, hospital, keys, refresh
 
-from adapters.smart.backend import MemoryTokens
+from adapters.smart.tokens import MemoryTokens
 from models.record import SECTIONS
 from service.practice_ehr import Fault, PracticeEhr
 

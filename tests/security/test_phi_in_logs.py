@@ -22,6 +22,7 @@ from service.store import Store
 
 PATHS = {
     "site": "north",
+    "tenant": CANARY,
     "run_id": CANARY,
     "resource_type": "Condition",
     "resource_id": "c1",

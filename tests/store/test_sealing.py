@@ -14,7 +14,7 @@ import pytest
 from botocore.stub import Stubber
 from store_kit import add_site
 
-from adapters.smart.backend import Token
+from adapters.smart.tokens import Token
 from service.settings import Settings
 from service.store import Store
 from service.store.sealing import AwsKmsKeyProvider, FileKeyProvider, Sealer, SealError

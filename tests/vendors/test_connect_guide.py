@@ -13,8 +13,9 @@ GUIDE = (ROOT / "docs/connect.md").read_text("utf-8")
 
 
 def test_the_site_file_shown_loads_with_the_overrides_shown():
-    first, overrides = (tomllib.loads(b) for b in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL))
+    first, overrides, person = (tomllib.loads(b) for b in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL))
     assert parse_site(first).name == "mercy"
+    assert parse_site(person).one_patient_each
     site = parse_site(first | overrides)
     profile = site.profile()
     assert profile.paging.count == 50 and profile.limits.concurrency == 2 and profile.answers[0].status == 403

@@ -1,0 +1,73 @@
+"""The way through a hospital's sign-in, and our public keys. Open routes: whoever takes them has no key of ours.
+
+They show nothing of any record and lead nowhere but to the authorization endpoint of a configured site.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from service.api.auth import Guarded, Use
+from service.api.services import Principal
+from service.page.routes import render
+
+if TYPE_CHECKING:
+    from service.workflows.connecting import Departure
+
+CALLBACK_PATH = "/smart/callback"
+LARGEST_ANSWER = 20_000
+
+router = APIRouter(route_class=Guarded)
+
+
+@router.get("/.well-known/jwks/{tenant}/{site}", tags=["sites"])
+def jwks(tenant: str, site: str, services: Use, response: Response) -> dict[str, Any]:
+    """Our public keys for one site (JWKS), to register by address with its vendor."""
+    response.headers["Cache-Control"] = "max-age=300"
+    return services.public_keys(tenant, site)
+
+
+@router.get("/smart/start", include_in_schema=False)
+def start(request: Request, services: Use) -> Response:
+    """A person follows the address of `chartbrief site connect`."""
+    return _depart(request, services.start_by_ticket(request.query_params.get("ticket", "")))
+
+
+@router.get("/smart/launch", include_in_schema=False)
+def launch(request: Request, services: Use) -> Response:
+    """An EHR opens us: `iss` is its FHIR base, `launch` its word for what is on the screen."""
+    asked = request.query_params
+    return _depart(request, services.start_from_ehr(asked.get("iss", ""), asked.get("launch", "")))
+
+
+@router.get(CALLBACK_PATH, include_in_schema=False)
+def callback(request: Request, services: Use) -> HTMLResponse:
+    """The browser is back from the site's sign-in."""
+    answer = dict(request.query_params) if len(request.url.query) <= LARGEST_ANSWER else {}
+    arrival = services.arrive(answer, request.cookies)
+    request.state.principal = _site(arrival.tenant, arrival.site)
+    request.state.patient_id = arrival.patient_id
+    return render("connected.html", arrival=arrival)
+
+
+def _depart(request: Request, departure: Departure) -> Response:
+    request.state.principal = _site(departure.tenant, departure.site)
+    answer = RedirectResponse(departure.url, 303)
+    answer.set_cookie(
+        departure.cookie,
+        departure.value,
+        max_age=departure.seconds,
+        path=CALLBACK_PATH,
+        httponly=True,
+        samesite="lax",  # the way back is a navigation from the site
+        secure=departure.secure,
+    )
+    return answer
+
+
+def _site(tenant: str, site: str) -> Principal:
+    """Who is named in the audit: the sign-in at a site, which has no role here and may do nothing else."""
+    return Principal(tenant, f"smart:{site}", "")
