@@ -40,6 +40,29 @@ def own_store(postgres_url: str, home: Path) -> Iterator[Store]:
         admin.execute(f"drop database {name} with (force)")
 
 
+PATIENT = {"reference": "Patient/p1"}
+CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+RESOURCES: list[dict[str, Any]] = [
+    {
+        "resourceType": "Patient",
+        "id": "p1",
+        "identifier": [{"system": "urn:oid:1.2.3", "value": "MRN-77"}],
+        "name": [{"family": "Oduya", "given": ["Mirembe"]}],
+        "birthDate": "1961-09",
+        "gender": "female",
+    },
+    {
+        "resourceType": "Condition",
+        "id": "c1",
+        "subject": PATIENT,
+        "clinicalStatus": {"coding": [{"system": CLINICAL, "code": "active"}]},
+        "code": {"text": "Gout", "coding": [{"system": "http://snomed.info/sct", "code": "90560007"}]},
+        "onsetDateTime": "2020",
+    },
+]
+"""What the practice hospital of the walks holds."""
+
+
 @dataclass(frozen=True)
 class World:
     """What is in the store."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from test_refresh import RESOURCES
+from api_kit import RESOURCES
 
 from service.cli.main import main
 from service.practice_ehr import Fault, PracticeEhr

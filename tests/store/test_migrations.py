@@ -113,11 +113,19 @@ def test_every_table_of_a_tenant_has_forced_row_level_security(admin_sql) -> Non
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://x/y", "postgresql", "sqlite:///x.db", "postgresql://nobody:x@127.0.0.1:1/none"]
+    ("url", "code"),
+    [
+        ("mysql://x/y", "configuration"),
+        ("postgresql", "configuration"),
+        ("sqlite:///x.db", "configuration"),
+        ("postgresql://nobody:x@127.0.0.1:1/none", "unavailable"),
+    ],
 )
-def test_a_database_that_is_none_is_unavailable(url: str, tmp_path: Path) -> None:
+def test_a_database_that_is_none_says_so_and_a_wrong_url_that_waiting_does_not_help(
+    url: str, code: str, tmp_path: Path
+) -> None:
     store = Store(Settings(home=tmp_path, database_url=url, connect_seconds=2))
     with pytest.raises(StoreUnavailable) as refused:
         store.ping()
-    assert refused.value.code == "unavailable" and ":x@" not in str(refused.value)
+    assert refused.value.code == code and ":x@" not in str(refused.value)
     store.close()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import httpx
 import pytest
-from api_kit import problem
+from api_kit import RESOURCES, problem
 
 from service.api.app import create_app
 from service.practice_ehr import Fault, PracticeEhr
@@ -17,26 +16,6 @@ from service.store import Store
 from service.workflows import Runtime
 
 TENANT = "t1"
-PATIENT = {"reference": "Patient/p1"}
-CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
-RESOURCES: list[dict[str, Any]] = [
-    {
-        "resourceType": "Patient",
-        "id": "p1",
-        "identifier": [{"system": "urn:oid:1.2.3", "value": "MRN-77"}],
-        "name": [{"family": "Oduya", "given": ["Mirembe"]}],
-        "birthDate": "1961-09",
-        "gender": "female",
-    },
-    {
-        "resourceType": "Condition",
-        "id": "c1",
-        "subject": PATIENT,
-        "clinicalStatus": {"coding": [{"system": CLINICAL, "code": "active"}]},
-        "code": {"text": "Gout", "coding": [{"system": "http://snomed.info/sct", "code": "90560007"}]},
-        "onsetDateTime": "2020",
-    },
-]
 
 
 @pytest.fixture
