@@ -41,6 +41,7 @@ class Board:
         self._types = {s: {q.resource_type for q in rule.queries} for s, rule in profile.sections.items()}
         self._ended: dict[Section, asyncio.Event] = {}
         self._found: dict[Section, frozenset[Key]] = {}
+        self._unknown = False
 
     def began(self, section: Section) -> None:
         """The section is being asked for (again)."""
@@ -52,6 +53,17 @@ class Board:
         if not self._ended[section].is_set():
             self._found[section] = frozenset(found.resources)
             self._ended[section].set()
+
+    def not_known(self) -> None:
+        """The site says that it does not know the patient."""
+        self._unknown = True
+
+    async def is_unknown(self) -> bool:
+        """Whether the site said so, once the demographics, if they are under way, have ended."""
+        under_way = self._ended.get("demographics")
+        if under_way is not None:
+            await under_way.wait()
+        return self._unknown
 
     async def searched(self, resource_type: str) -> frozenset[Key]:
         """What the sections that ask for a type found, once those under way have ended their searches."""

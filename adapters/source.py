@@ -368,6 +368,9 @@ class Source:
                     raise AuthorizationError("the authorization is another patient's", code="another_patient")
                 await asyncio.gather(*(self._search(s, patient_id, report, found, failures) for s in searches))
                 board.ended(section, found)
+                if section != "demographics" and not (found.resources or failures) and await board.is_unknown():
+                    # seen: searches about a patient nobody has heard of answer 200 and nothing; that is no "empty"
+                    failures += [_unknown_patient()] * len(searches)
                 readable = None if self._token is None else self.auth.granted(self._token)
                 await self._hydrator.hydrate(found, section, patient_id, readable, board.searched)
             whole = len(failures) == len(searches)
@@ -444,7 +447,8 @@ class Source:
         except NotSupported as error:
             if error.status not in (404, 410):
                 raise
-            raise BadAnswer("the site does not know this patient", code="patient_not_found", status=404) from None
+            self._boards.setdefault(patient_id, Board(self.profile)).not_known()
+            raise _unknown_patient() from None
         resource = answer.json()
         if not isinstance(resource, dict) or resource.get("resourceType") != "Patient":
             raise BadAnswer("something else than a Patient", code="wrong_resource_type", body=answer.body)
@@ -478,3 +482,7 @@ class Source:
 
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _unknown_patient() -> BadAnswer:
+    return BadAnswer("the site does not know this patient", code="patient_not_found", status=404)

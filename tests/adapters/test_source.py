@@ -109,6 +109,17 @@ async def test_one_refused_type_never_stops_the_others():
     assert sum(f.requests for f in fetches.values()) == len(server.requests), "side by side, each counts its own"
 
 
+async def test_a_patient_nobody_has_heard_of_has_no_empty_sections():
+    """Searches about such a patient answer 200 and nothing: that is no answer about anybody."""
+    table = {"/fhir/Patient/p1": Reply(404)}
+    async with WireServer(routes(table, bundle())) as server, opened(site_at(server.base), Clock()) as source:
+        fetches = await source.fetch_patient("p1")
+        alone = await source.fetch("p2", "allergies")
+    assert {f.coverage.state for f in fetches} == {"failed"}
+    assert all("patient_not_found" in f.coverage.reason for f in fetches)
+    assert alone.coverage.state == "empty", "nobody asked who this is"
+
+
 async def test_a_dead_site_answers_for_every_section_and_is_not_hammered():
     async with WireServer(lambda r: Reply(drop=True)) as server, opened(site_at(server.base), Clock()) as source:
         fetches = await source.fetch_patient("p1")

@@ -73,10 +73,11 @@ async def test_a_dress_without_a_type_says_not_supported():
 
     dress = dress_where()
     types = {k: v for k, v in dress.types.items() if k not in ("CarePlan", "Immunization")}
-    with PracticeEhr("north", [], dress=dress.model_copy(update={"types": types})) as ehr:
+    somebody = {"resourceType": "Patient", "id": PATIENT}
+    with PracticeEhr("north", [somebody], dress=dress.model_copy(update={"types": types})) as ehr:
         fetches = await refresh(ehr)
     assert {s for s, f in fetches.items() if f.coverage.state == "not_supported"} == {"care_plans", "immunizations"}
-    assert fetches["problems"].coverage.state == "empty" and fetches["demographics"].coverage.state == "failed"
+    assert fetches["problems"].coverage.state == "empty" and fetches["demographics"].coverage.state == "present"
 
 
 async def test_a_patient_is_found():
