@@ -10,7 +10,9 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -41,6 +43,9 @@ _CODES = {
     "ValidationException": "model_request_refused",
 }
 """Bedrock Runtime's error codes (botocore's service model, operation Converse) -> ours; all others are `model_error`."""
+
+_ENDS: ContextVar[float] = ContextVar("ends")
+"""The `time.monotonic()` at which the call in hand is given up. langchain hands a context on to its worker threads."""
 
 
 class StatementItem(BaseModel):
@@ -100,8 +105,11 @@ class LangchainStatementModel:
             elif answer is not None:
                 future.set_result(answer)
 
+        ends = time.monotonic() + self._seconds
+
         def work() -> None:
             answer, fault = None, None
+            _ENDS.set(ends)
             try:
                 answer = self._ask(prompt)
             except ModelFault as known:
@@ -116,6 +124,11 @@ class LangchainStatementModel:
             return await asyncio.wait_for(future, self._seconds)
         except TimeoutError:
             raise ModelFault("model_timeout", f"no answer within {self._seconds:g} s") from None
+
+    def _still_wanted(self, **_event: Any) -> None:
+        """A hook before each try: botocore's retries know no deadline and would send the record for an answer nobody reads."""
+        if time.monotonic() > _ENDS.get():
+            raise ModelFault("model_timeout", f"no answer within {self._seconds:g} s")
 
     def _ask(self, prompt: Prompt) -> ModelAnswer:
         """One call. Runs in a fresh thread, so that no tracer or callback of a caller's context is inherited."""
@@ -164,7 +177,7 @@ class BedrockStatementModel(LangchainStatementModel):
             from langchain_aws import ChatBedrockConverse
 
             more: dict[str, Any] = {"provider": provider} if provider else {}
-            return ChatBedrockConverse(
+            chat = ChatBedrockConverse(
                 model_id=model_id,
                 region_name=region,
                 endpoint_url=endpoint_url,
@@ -179,6 +192,8 @@ class BedrockStatementModel(LangchainStatementModel):
                 ),
                 **more,
             )
+            chat.client.meta.events.register("before-send.bedrock-runtime.Converse", self._still_wanted)
+            return chat
 
         super().__init__(
             model_id, make, baa_declared=baa_declared, seconds=seconds, cache_prompt=cache_prompt, refusal=refusal
