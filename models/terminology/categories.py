@@ -1,6 +1,6 @@
 """Condition categories: which group of diseases a code belongs to, and how we know.
 
-Two groupings: our own hierarchy over ICD-10-CM ranges (seeds/categories.toml, each with its source) and the default category of
+Two groupings: our own hierarchy over ICD-10-CM ranges (seeds/categories.toml, each with its source) and the first category of
 AHRQ's CCSR for ICD-10-CM diagnoses. ICD-9-CM goes through CMS's GEMs, SNOMED CT through our small map, words through
 exact names. A code that may mean one of several is in a category only where all of them are.
 """
@@ -102,7 +102,7 @@ def _ccsr() -> dict[str, str]:
 
 @lru_cache(maxsize=8192)
 def ccsr_of(code: str) -> str:
-    """CCSR's default category of an ICD-10-CM code; '' when it has none."""
+    """CCSR's first category of an ICD-10-CM code (a code may have more); '' when it has none."""
     bare, table = dotted(code).replace(".", ""), _ccsr()
     for length in range(len(bare), 2, -1):
         if bare[:length] in table:

@@ -11,8 +11,12 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_DROPPED = frozenset({"the", "a", "an", "of", "nos", "unspecified", "disorder", "finding", "diagnosis", "dx", "and", "or"})
-_DROPPED_TAIL = re.compile(r"\s*\((disorder|finding|situation|diagnosis|procedure|substance|product|observable entity)\)\s*$", re.I)
+_DROPPED = frozenset(
+    {"the", "a", "an", "of", "nos", "unspecified", "disorder", "finding", "diagnosis", "dx", "and", "or"}
+)
+_DROPPED_TAIL = re.compile(
+    r"\s*\((disorder|finding|situation|diagnosis|procedure|substance|product|observable entity)\)\s*$", re.I
+)
 _APOSTROPHE = re.compile(r"['’`]s?\b")
 _NOT_WORD = re.compile(r"[^a-z0-9%+]+")
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "iiia": "3a", "iiib": "3b"}
@@ -48,7 +52,14 @@ _EXPANDED = {
     "hypertensive": "hypertension",
 }
 """Abbreviations with one meaning on a US problem list, and spellings that differ by country or form."""
-_SLASHED = {"w/o": "without", "w/": "with ", "h/o": "history ", "s/p": "status post ", "r/o": "rule out ", "f/h": "family history "}
+_SLASHED = {
+    "w/o": "without",
+    "w/": "with ",
+    "h/o": "history ",
+    "s/p": "status post ",
+    "r/o": "rule out ",
+    "f/h": "family history ",
+}
 
 
 @lru_cache(maxsize=16_384)
@@ -81,15 +92,10 @@ _STEM = re.compile(r"(ies|es|s|ic|al|ous|ary|osis|itis|emia|ia|y|e)$")
 
 def stems(text: str) -> frozenset[str]:
     """Stems of the longer words: enough to see that two wordings speak of the same thing, too coarse to say they are equal."""
-    return frozenset(
-        _STEM.sub("", word)[:6] for word in plain(text).split() if len(word) > 3 and word not in _COMMON
-    )
+    return frozenset(_STEM.sub("", word)[:6] for word in plain(text).split() if len(word) > 3 and word not in _COMMON)
 
 
 _COMMON = frozenset(
-    "with without unspecified other type stage disease disorder syndrome acute chronic primary secondary essential due from "
-    "left right both upper lower initial encounter subsequent elsewhere classified specified mild moderate severe history "
-    "personal family status post uncomplicated complication complications infection injury single recurrent episode "
-    "benign malignant neoplasm part site multiple pain following condition problem active controlled uncontrolled".split()
+    ["with", "without", "unspecified", "other", "type", "stage", "disease", "disorder", "syndrome", "acute", "chronic", "primary", "secondary", "essential", "due", "from", "left", "right", "both", "upper", "lower", "initial", "encounter", "subsequent", "elsewhere", "classified", "specified", "mild", "moderate", "severe", "history", "personal", "family", "status", "post", "uncomplicated", "complication", "complications", "infection", "injury", "single", "recurrent", "episode", "benign", "malignant", "neoplasm", "part", "site", "multiple", "pain", "following", "condition", "problem", "active", "controlled", "uncontrolled"]
 )
 """Words that two different conditions share."""
