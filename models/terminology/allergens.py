@@ -6,7 +6,7 @@ from functools import cache
 
 from models.record import Coding, Concept
 from models.terminology.candidates import Candidate
-from models.terminology.medications import ingredients_in, ingredients_of
+from models.terminology.medications import Ingredient, ingredients_in, ingredients_of
 from models.terminology.seeds import seed_rows
 from models.terminology.systems import RXNORM
 from models.terminology.words import plain
@@ -25,7 +25,9 @@ _OF_DRUG_CLASS = {
     "anticonvulsant": "anticonvulsants",
     "insulin": "insulins",
 }
-_AROUND = frozenset({"allergy", "allergies", "allergic", "to", "reaction", "intolerance", "hypersensitivity", "drug", "food", "the"})
+_AROUND = frozenset(
+    {"allergy", "allergies", "allergic", "to", "reaction", "intolerance", "hypersensitivity", "drug", "food", "the"}
+)
 
 
 @cache
@@ -44,7 +46,12 @@ def class_in(text: str) -> str:
     found = words.get(key) or words.get(key.removesuffix("s"))
     if found:
         return found
-    classes = {_OF_DRUG_CLASS.get(i.drug_class, "") for i in ingredients_in(key)}
+    return _one_class(ingredients_in(key))
+
+
+def _one_class(found: tuple[Ingredient, ...]) -> str:
+    """The one class among the ingredients; those without a class do not hinder it."""
+    classes = {_OF_DRUG_CLASS.get(i.drug_class, "") for i in found} - {""}
     return next(iter(classes)) if len(classes) == 1 else ""
 
 
@@ -54,8 +61,7 @@ def class_of(concept: Concept) -> str:
         found = class_in(wording) if wording else ""
         if found:
             return found
-    classes = {_OF_DRUG_CLASS.get(i.drug_class, "") for i in ingredients_of(concept)}
-    return next(iter(classes)) if len(classes) == 1 else ""
+    return _one_class(ingredients_of(concept))
 
 
 def match(text: str) -> tuple[Candidate, ...]:

@@ -12,9 +12,6 @@ from typing import NamedTuple
 from models.terminology.seeds import seed_rows
 from models.terminology.words import bag
 
-_bag = bag.__wrapped__
-"""Without its memory, which a hundred thousand official names would flush."""
-
 
 class Equivalent(NamedTuple):
     """What a code of another system says in ICD-10-CM."""
@@ -135,7 +132,7 @@ def _official() -> dict[str, str | None]:
     for files in ("icd10cm.tsv.gz", "icd10cm-terms.tsv.gz"):
         here: dict[str, str | None] = {}
         for code, name in seed_rows(files):
-            for key in {_bag(name), _bag(re.sub(r"\([^)]*\)|\[[^]]*\]", " ", name))}:
+            for key in {bag(name), bag(re.sub(r"\([^)]*\)|\[[^]]*\]", " ", name))}:
                 known = here.get(key, "")
                 if known == "" or (known and code.startswith(known)):
                     here[key] = known or code
@@ -149,7 +146,6 @@ def _official() -> dict[str, str | None]:
     return found
 
 
-@lru_cache(maxsize=8192)
 def by_wording(text: str) -> tuple[Wording, ...]:
     """The codes that a wording names exactly, best first; several mean that the wording is ambiguous.
 

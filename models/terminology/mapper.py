@@ -85,6 +85,7 @@ class Terminology:
     def __init__(self, tables: Sequence[tuple[str, MappingTable]] = ()) -> None:
         self.tables = tuple(tables)
         self.dated = any(table.dated for _, table in self.tables)
+        self.by_unit = any(row.unit or row.specimen for _, table in self.tables for row in table.rows)
         self.table_words = any(table.by_words for _, table in self.tables)
 
     def map(self, ask: Ask) -> Answer:
@@ -151,7 +152,7 @@ def preferred(codings: Sequence[Coding], prefer: Sequence[str]) -> tuple[Coding 
 def _of_rows(
     rows: Sequence[Row], layer: str, table: MappingTable, coding: Coding | None, text: str, held: list[Candidate]
 ) -> Answer | None:
-    title = f"{layer}:{table.title}"
+    title = f"{layer}:{table.title}" if layer else table.title
     if len(rows) == 1 and rows[0].target and rows[0].confidence >= ACCEPT_TABLE:
         mapping = Mapping(
             method="map_table",
@@ -177,7 +178,8 @@ def check(answer: Answer, ask: Ask) -> Answer:
     if target is None or not any(w and contradicts(ask.domain, target, w) for w in wordings):
         return answer
     mapping = Mapping(method="standard", confidence=CONTRADICTED, target=target, source=answer.mapping.source)
-    return Answer(mapping=mapping, candidates=by_words(ask).candidates, flags=("code_text_mismatch",))
+    found = tuple(c for w in dict.fromkeys(wordings) if w for c in candidates_for(ask, w))
+    return Answer(mapping=mapping, candidates=found, flags=("code_text_mismatch",))
 
 
 def by_words(ask: Ask) -> Answer:

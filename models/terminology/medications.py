@@ -26,14 +26,18 @@ class Ingredient(NamedTuple):
     checked: bool
 
 
-_NOT_TAKEN = re.compile(r"\b(allerg\w*|intoleran\w*|adverse|no|not|never|stop\w*|avoid|hold|without|free|antibod\w+|level)\b")
+_NOT_TAKEN = re.compile(
+    r"\b(allerg\w*|intoleran\w*|adverse|no|not|never|stop\w*|avoid|hold|without|free|antibod\w+|level)\b"
+)
 """Beside these words an ingredient is spoken of, not prescribed."""
 
 
 @cache
 def ingredients() -> dict[str, Ingredient]:
     """Name -> ingredient."""
-    return {row[0]: Ingredient(row[0], row[1], row[2], bool(row[4:] and row[4])) for row in seed_rows("ingredients.tsv")}
+    return {
+        row[0]: Ingredient(row[0], row[1], row[2], bool(row[4:] and row[4])) for row in seed_rows("ingredients.tsv")
+    }
 
 
 @cache
@@ -56,7 +60,7 @@ def _longest() -> int:
 
 @cache
 def _of_rxcui() -> dict[str, str]:
-    return {i.rxcui: i.name for i in ingredients().values()}
+    return {i.rxcui: i.name for i in ingredients().values() if i.checked}
 
 
 def ingredients_in(text: str) -> tuple[Ingredient, ...]:
@@ -88,7 +92,9 @@ def match(text: str) -> tuple[Candidate, ...]:
     )
 
 
-_STRENGTH = re.compile(r"\d\s*(mg|mcg|g|unit|units|%|ml)\b[^/]*/\s*[a-z]{4,}|[a-z]{4,}\s*[/+]\s*[a-z]{4,}|\band\b|\bwith\b", re.I)
+_STRENGTH = re.compile(
+    r"\d\s*(mg|mcg|g|unit|units|%|ml)\b[^/]*/\s*[a-z]{4,}|[a-z]{4,}\s*[/+]\s*[a-z]{3,}|\band\b|\bwith\b", re.I
+)
 
 
 def _further_substance(text: str) -> bool:
@@ -102,7 +108,7 @@ def differ(target: Coding, text: str) -> bool:
     if not named:
         return False
     known = _of_rxcui().get(target.code) if target.system == RXNORM else None
-    means = {known} if known and ingredients()[known].checked else {i.name for i in ingredients_in(target.display)}
+    means = {known} if known else {i.name for i in ingredients_in(target.display)}
     return bool(means) and not named & means
 
 

@@ -47,7 +47,9 @@ def _words() -> dict[str, str]:
     return found
 
 
-_EMPTY = frozenset({"vaccine", "vaccination", "immunization", "virus", "vacc", "dose", "shot", "formulation", "injection"})
+_EMPTY = frozenset(
+    {"vaccine", "vaccination", "immunization", "virus", "vacc", "dose", "shot", "formulation", "injection"}
+)
 
 
 def _key(text: str) -> str:
@@ -59,7 +61,11 @@ def match(text: str) -> tuple[Candidate, ...]:
     cvx = _words().get(_key(text))
     if cvx is None:
         return ()
-    return (Candidate(target=Coding(system=CVX, code=cvx, display=vaccines()[cvx].name), score=0.92, why="name of the vaccine"),)
+    return (
+        Candidate(
+            target=Coding(system=CVX, code=cvx, display=vaccines()[cvx].name), score=0.92, why="name of the vaccine"
+        ),
+    )
 
 
 def differ(code: str, text: str) -> bool:

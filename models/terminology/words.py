@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 
 _DROPPED = frozenset(
     {"the", "a", "an", "of", "nos", "unspecified", "disorder", "finding", "diagnosis", "dx", "and", "or"}
@@ -62,7 +61,6 @@ _SLASHED = {
 }
 
 
-@lru_cache(maxsize=16_384)
 def plain(text: str) -> str:
     """The words in order, lower case, expanded; '' when there are none."""
     low = _DROPPED_TAIL.sub("", text).lower()
@@ -81,7 +79,6 @@ def plain(text: str) -> str:
     return " ".join(words)
 
 
-@lru_cache(maxsize=16_384)
 def bag(text: str) -> str:
     """The words that mean something, each once, in alphabetic order."""
     return " ".join(sorted({word for word in plain(text).split() if word not in _DROPPED}))
@@ -96,6 +93,63 @@ def stems(text: str) -> frozenset[str]:
 
 
 _COMMON = frozenset(
-    ["with", "without", "unspecified", "other", "type", "stage", "disease", "disorder", "syndrome", "acute", "chronic", "primary", "secondary", "essential", "due", "from", "left", "right", "both", "upper", "lower", "initial", "encounter", "subsequent", "elsewhere", "classified", "specified", "mild", "moderate", "severe", "history", "personal", "family", "status", "post", "uncomplicated", "complication", "complications", "infection", "injury", "single", "recurrent", "episode", "benign", "malignant", "neoplasm", "part", "site", "multiple", "pain", "following", "condition", "problem", "active", "controlled", "uncontrolled"]
+    [
+        "with",
+        "without",
+        "unspecified",
+        "other",
+        "type",
+        "stage",
+        "disease",
+        "disorder",
+        "syndrome",
+        "acute",
+        "chronic",
+        "primary",
+        "secondary",
+        "essential",
+        "due",
+        "from",
+        "left",
+        "right",
+        "both",
+        "upper",
+        "lower",
+        "initial",
+        "encounter",
+        "subsequent",
+        "elsewhere",
+        "classified",
+        "specified",
+        "mild",
+        "moderate",
+        "severe",
+        "history",
+        "personal",
+        "family",
+        "status",
+        "post",
+        "uncomplicated",
+        "complication",
+        "complications",
+        "infection",
+        "injury",
+        "single",
+        "recurrent",
+        "episode",
+        "benign",
+        "malignant",
+        "neoplasm",
+        "part",
+        "site",
+        "multiple",
+        "pain",
+        "following",
+        "condition",
+        "problem",
+        "active",
+        "controlled",
+        "uncontrolled",
+    ]
 )
 """Words that two different conditions share."""
