@@ -178,7 +178,13 @@ def check(answer: Answer, ask: Ask) -> Answer:
     if target is None or not any(w and contradicts(ask.domain, target, w) for w in wordings):
         return answer
     mapping = Mapping(method="standard", confidence=CONTRADICTED, target=target, source=answer.mapping.source)
-    found = tuple(c for w in dict.fromkeys(wordings) if w for c in candidates_for(ask, w))
+    found = tuple(
+        c
+        for w in dict.fromkeys(wordings)
+        if w
+        for c in candidates_for(ask, w)
+        if (c.target.system, c.target.code) != (target.system, target.code)
+    )
     return Answer(mapping=mapping, candidates=found, flags=("code_text_mismatch",))
 
 
