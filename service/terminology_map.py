@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, get_args
 
-from models.record import Coding, Mapping
+from models.record import Coding, FlagCode, Mapping
 from models.terminology import conditions
 from models.terminology.candidates import Candidate
 from models.terminology.mapper import Answer, Ask, Domain, Terminology, candidates_for, translate
@@ -49,6 +49,8 @@ ADDED = (
 DOMAINS: tuple[str, ...] = get_args(Domain)
 MOST_CELL = 100_000
 """Characters of a cell we match; longer ones are kept and the row says so."""
+MOST_CANDIDATES = 20
+"""Candidates told for a row; an ICD-9-CM injury code may have hundreds."""
 MOST_LINES = 1_000
 """Physical lines of one record; beyond that a quote was not closed."""
 _OF_SYSTEM: dict[str, Domain] = {
@@ -104,7 +106,7 @@ def map_csv(data: bytes, terminology: Terminology, domain: Domain | None = None)
     titles = [f"input_{t.strip()}" if n in ADDED else t for n, t in zip(names, header.cells, strict=True)]
     places = {name: names.index(name) for name in READ if name in names}
     out = io.StringIO(newline="")
-    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")  # else a lone CR in a cell is not quoted
     writer.writerow([*titles, *ADDED])
     methods: Counter[str] = Counter()
     rows = errors = 0
@@ -198,8 +200,7 @@ def _row(cells: dict[str, str], terminology: Terminology, domain: Domain | None)
     )
     chosen: Domain | None = own or domain  # type: ignore[assignment]  # checked above
     chosen = chosen or _inferred(ask)
-    answer, chosen = _answer(terminology, ask, chosen)
-    return _told(answer, chosen)
+    return _told(*_answer(terminology, ask, chosen))
 
 
 def _written(coding: Coding) -> Coding:
@@ -236,8 +237,10 @@ def _answer(terminology: Terminology, ask: Ask, domain: Domain | None) -> tuple[
     found += [c for coding in ask.codings if not coding.system for c in _by_shape(coding.code)]
     unique = {(c.target.system, c.target.code): c for c in sorted(found, key=lambda c: c.score)}
     ranked = tuple(sorted(unique.values(), key=lambda c: -c.score))
-    flags = ("uncertain_mapping",) if ranked else ()
-    return Answer(mapping=answers[0][0].mapping, candidates=ranked, flags=flags), ""
+    flags: tuple[FlagCode, ...] = ("uncertain_mapping",) if ranked else ()
+    source = ask.codings[0] if ask.codings else None
+    mapping = Mapping(method="unmapped", confidence=0.0, source=source, source_text=ask.text)
+    return Answer(mapping=mapping, candidates=ranked, flags=flags), ""
 
 
 def _as(ask: Ask, domain: Domain) -> Ask:
@@ -261,7 +264,7 @@ def _modern(answer: Answer) -> Answer:
             table=mapping.table,
         )
     flags = answer.flags if mapping.target else (*answer.flags, "uncertain_mapping")
-    return Answer(mapping=mapping, candidates=(*candidates, *answer.candidates), flags=flags)  # type: ignore[arg-type]
+    return Answer(mapping=mapping, candidates=(*candidates, *answer.candidates), flags=flags)
 
 
 def _by_shape(code: str) -> Sequence[Candidate]:
@@ -276,10 +279,12 @@ def _by_shape(code: str) -> Sequence[Candidate]:
 def _told(answer: Answer, domain: str) -> dict[str, str]:
     mapping = answer.mapping
     target = mapping.target or Coding()
-    candidates = [
+    candidates: list[dict[str, str | float]] = [
         {"system": c.target.system, "code": c.target.code, "display": c.target.display, "score": c.score, "why": c.why}
-        for c in answer.candidates
+        for c in answer.candidates[:MOST_CANDIDATES]
     ]
+    if len(answer.candidates) > MOST_CANDIDATES:
+        candidates.append({"left_off": len(answer.candidates) - MOST_CANDIDATES})
     return {
         "target_system": target.system,
         "target_code": target.code,

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from models.terminology.seeds import seed_rows
 from models.terminology.words import bag
 
+_BRACKETS = re.compile(r"\([^)]*\)|\[[^]]*\]")
+
 
 class Equivalent(NamedTuple):
     """What a code of another system says in ICD-10-CM."""
@@ -77,7 +79,7 @@ def from_icd9(code: str) -> Equivalent | None:
         exact = next(flags for target, flags in rows if target == alone[0])[0] == "0"
         return Equivalent((dotted(alone[0]),), "equal" if exact else "wider", 0.95 if exact else 0.85)
     if alone:
-        return Equivalent(tuple(dotted(c) for c in alone), "choice", round(0.85 / len(alone), 3))
+        return Equivalent(tuple(dotted(c) for c in alone), "choice", round(0.85 / len(alone), 4))
     first: dict[str, str] = {}
     for target, flags in together:
         if flags[3] == together[0][1][3]:
@@ -132,7 +134,10 @@ def _official() -> dict[str, str | None]:
     for files in ("icd10cm.tsv.gz", "icd10cm-terms.tsv.gz"):
         here: dict[str, str | None] = {}
         for code, name in seed_rows(files):
-            for key in {bag(name), bag(re.sub(r"\([^)]*\)|\[[^]]*\]", " ", name))}:
+            keys = [bag(name)]
+            if "(" in name or "[" in name:
+                keys.append(bag(_BRACKETS.sub(" ", name)))
+            for key in keys:
                 known = here.get(key, "")
                 if known == "" or (known and code.startswith(known)):
                     here[key] = known or code
@@ -140,8 +145,8 @@ def _official() -> dict[str, str | None]:
                     here[key] = code
                 else:
                     here[key] = None
-        for key, code in here.items():  # a code's own name goes before another's inclusion term
-            found.setdefault(key, code)
+        for key, owner in here.items():  # a code's own name goes before another's inclusion term
+            found.setdefault(key, owner)
     found.pop("", None)
     return found
 

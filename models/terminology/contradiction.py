@@ -40,6 +40,10 @@ def _condition(target: Coding, wording: str) -> bool:
     said = _in_icd10cm(target)
     if not said or any(code[0] not in _DISEASES for code in (*named, *said)):
         return False
+    if any(
+        " in " in conditions.icd10cm_name(code) for code in said
+    ):  # "polyneuropathy in diseases classified elsewhere"
+        return False
     if any(_alike(a, b) for a in named for b in said):
         return False
     words = stems(wording).union(*(stems(conditions.icd10cm_name(code)) for code in named))

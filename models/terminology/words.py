@@ -17,6 +17,7 @@ _DROPPED_TAIL = re.compile(
     r"\s*\((disorder|finding|situation|diagnosis|procedure|substance|product|observable entity)\)\s*$", re.I
 )
 _APOSTROPHE = re.compile(r"['’`]s?\b")
+_APOSTROPHES = frozenset("'’`")
 _NOT_WORD = re.compile(r"[^a-z0-9%+]+")
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "iiia": "3a", "iiib": "3b"}
 _COUNTED = frozenset({"type", "stage", "grade", "class", "factor"})
@@ -63,10 +64,11 @@ _SLASHED = {
 
 def plain(text: str) -> str:
     """The words in order, lower case, expanded; '' when there are none."""
-    low = _DROPPED_TAIL.sub("", text).lower()
+    low = (_DROPPED_TAIL.sub("", text) if text.rstrip().endswith(")") else text).lower()
     if not low.isascii():
         low = unicodedata.normalize("NFKD", low).encode("ascii", "ignore").decode()
-    low = _APOSTROPHE.sub("", low)
+    if _APOSTROPHES.intersection(text):
+        low = _APOSTROPHE.sub("", low)
     if "/" in low:
         for short, long in _SLASHED.items():
             low = low.replace(short, long)

@@ -13,6 +13,7 @@ import gzip
 import io
 import json
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 from models.terminology.seeds import seed_path
@@ -62,7 +63,7 @@ def write_ccsr(path: Path) -> None:
     _write("ccsr.tsv.gz", "AHRQ HCUP CCSR for ICD-10-CM diagnoses, first category of each code, public domain", rows)
 
 
-def _write(name: str, source: str, rows: list[tuple[str, ...]]) -> None:
+def _write(name: str, source: str, rows: Iterable[tuple[str, ...]]) -> None:
     text = f"# {source}\n" + "".join("\t".join(row) + "\n" for row in rows)
     seed_path(name).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
