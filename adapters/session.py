@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, Self
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Literal, Self, TypeVar
 
 from adapters.egress import Egress, same_origin
 from adapters.errors import AdapterError, BadAnswer, EgressRefused, NotSupported, ScopeRefused
 from adapters.fhir.capabilities import Capabilities, read_capabilities
-from adapters.fhir.http import Answer, Http
+from adapters.fhir.http import Answer, Http, is_garbled
 from adapters.fhir.outcome import error_of, known_meaning, meaning
 from adapters.fhir.pace import shared_pace
+from adapters.fhir.slots import MOST_BEHIND, shared_slots
 from adapters.profile import Profile, SiteConfig
 from adapters.smart import launch as launches
 from adapters.smart.backend import BackendAuth
 from adapters.smart.delegated import DelegatedAuth
-from adapters.smart.discovery import DISCOVERY_TRIES, SmartConfiguration, discover
+from adapters.smart.discovery import DISCOVERY_TRIES, SmartConfiguration, endpoints, published
 from adapters.smart.endpoint import TokenEndpoint
 from adapters.smart.keys import KeyPair
 from adapters.smart.launch import Launch
@@ -29,6 +30,9 @@ from adapters.smart.scopes import explain, syntax_of
 from adapters.smart.tokens import REFUSAL_SECONDS, Authority, MemoryTokens, Token, TokenStore
 from adapters.smart.writing import Need, covers, writing_scopes
 from models.record import SECTIONS, Section, Value
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class SiteReport(Value, frozen=True):
@@ -71,7 +75,8 @@ class Session:
         gate = egress or Egress(site.fhir_base, allow_loopback=site.allow_loopback, extra_hosts=hosts)
         pace = shared_pace(site.fhir_base, self.profile.limits.requests_per_second)
         self._writes = dict(writes or {})
-        self._http = http or Http(gate, self.profile.limits, pace=pace)
+        slots = shared_slots(site.fhir_base, self.profile.limits.concurrency)
+        self._http = http or Http(gate, self.profile.limits, pace=pace, slots=slots)
         self._clock = clock
         self._tokens = tokens or MemoryTokens()
         self._endpoint = TokenEndpoint(self._http, site, key, secret, self._find_endpoints, clock=clock)
@@ -197,8 +202,9 @@ class Session:
 
     async def _endpoints(self) -> tuple[Capabilities, SmartConfiguration, tuple[str, ...], tuple[str, ...]]:
         """Discovery, and the scopes we need settled."""
-        capabilities, wanted, missing = await self._offered()
-        configuration = await discover(self._http, self.site.fhir_base, capabilities.oauth)
+        offered, found = await _both(self._offered(), published(self._http, self.site.fhir_base))
+        capabilities, wanted, missing = offered
+        configuration = endpoints(found, capabilities.oauth)
         self.auth.plan(configuration, wanted)
         return capabilities, configuration, wanted, missing
 
@@ -210,6 +216,8 @@ class Session:
                 headers={"Accept": self.profile.accept},
                 lane="metadata",
                 tries=DISCOVERY_TRIES,
+                behind=MOST_BEHIND,
+                worth_retrying=is_garbled,
             )
             return read_capabilities(answer.json()) if answer.status == 200 else Capabilities(declared=False)
         except BadAnswer:  # seen: HTML or a cut-off statement; the searches will tell
@@ -217,20 +225,24 @@ class Session:
 
     async def _find_endpoints(self) -> SmartConfiguration:
         """The authorization endpoints, read anew: an upgrade may have moved them."""
-        return await discover(self._http, self.site.fhir_base, (await self._capabilities()).oauth)
+        capabilities, found = await _both(self._capabilities(), published(self._http, self.site.fhir_base))
+        return endpoints(found, capabilities.oauth)
 
-    async def get(self, url: str, resource_type: str = "", most_bytes: int | None = None) -> Answer:
-        """GET with our token, one renewal when it is refused; raises the AdapterError that an error answer means."""
+    async def get(self, url: str, resource_type: str = "", most_bytes: int | None = None, *, pages: int = 1) -> Answer:
+        """GET with our token, one renewal when it is refused; raises the AdapterError that an error answer means.
+
+        `pages`: how many answers like this one follow each other from here on, itself included; a long chain goes first.
+        """
         if not same_origin(url, self.site.fhir_base):
             raise EgressRefused("a link to another origin", code="egress_origin")
-        answer, token = await self._ask(url, resource_type, most_bytes, None)
+        answer, token = await self._ask(url, resource_type, most_bytes, pages, None)
         if answer.status < 300:
             return answer
         rules = self.profile.answers
         means = meaning(answer, resource_type, rules)
         place = (resource_type, answer.status)
         if means == "reauthorize_once" and token is not None and place not in self._stubborn:
-            answer, _ = await self._ask(url, resource_type, most_bytes, token)
+            answer, _ = await self._ask(url, resource_type, most_bytes, pages, token)
             if answer.status < 300:
                 return answer
             means = meaning(answer, resource_type, rules)
@@ -239,7 +251,7 @@ class Session:
         raise error_of(answer, means)
 
     async def _ask(
-        self, url: str, resource_type: str, most_bytes: int | None, refused: Token | None
+        self, url: str, resource_type: str, most_bytes: int | None, pages: int, refused: Token | None
     ) -> tuple[Answer, Token | None]:
         headers, token = {"Accept": self.profile.accept}, None
         if resource_type == "Binary":  # as a resource if the site can, as itself if not
@@ -249,11 +261,19 @@ class Session:
             headers["Authorization"] = f"Bearer {token.access_token}"
 
         def worth_retrying(answer: Answer) -> bool | None:
+            if answer.status < 400:
+                return None if resource_type == "Binary" else is_garbled(answer)
             known = known_meaning(answer, resource_type, self.profile.answers)
             return None if known is None else known == "retry"
 
         answer = await self._http.send(
-            "GET", url, headers=headers, lane=resource_type, worth_retrying=worth_retrying, most_bytes=most_bytes
+            "GET",
+            url,
+            headers=headers,
+            lane=resource_type,
+            worth_retrying=worth_retrying,
+            most_bytes=most_bytes,
+            behind=pages * self._http.slots.usual(resource_type),
         )
         return answer, token
 
@@ -297,3 +317,13 @@ class Session:
         need: Literal["read", "search"] = "read" if kind == "Patient" else "search"
         if self._token is not None and kind not in self.auth.granted(self._token, need):
             raise ScopeRefused("the granted scopes do not cover it")
+
+
+async def _both(one: Awaitable[A], other: Awaitable[B]) -> tuple[A, B]:
+    """Side by side. Raises what the first raised, once neither is under way any more."""
+    first, second = await asyncio.gather(one, other, return_exceptions=True)
+    if isinstance(first, BaseException):
+        raise first
+    if isinstance(second, BaseException):
+        raise second
+    return first, second
