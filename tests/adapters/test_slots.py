@@ -171,9 +171,19 @@ def test_clients_of_one_host_share_and_the_smaller_number_holds_while_both_live(
     assert again._most == 8 and again.usual("Observation") == 0.5, "what it took is remembered, the limit is not"
 
 
-async def test_the_longest_search_begins_first_and_its_next_pages_overtake_everybody():
+async def test_the_longest_search_begins_first_and_its_next_pages_overtake_everybody(monkeypatch):
     """With one request at a time: laboratory results before allergies, though allergies are asked for first."""
-    labs = [bundle(observation(f"l{n}"), next_link=f"?n={n + 1}") for n in range(5)] + [bundle(observation("l9"))]
+    monkeypatch.setattr(
+        "adapters.fhir.slots.LINGER_SECONDS", 30.0
+    )  # a busy machine reads a page slower than a site sends
+    pages = [bundle(observation(f"l{n}"), next_link=f"?n={n + 1}") for n in range(5)] + [bundle(observation("l9"))]
+
+    async def once_all_stand_in_line() -> Reply:
+        while len(source._http.slots._line) < 2:
+            await asyncio.sleep(0.01)
+        return Reply(body=pages[0])
+
+    labs = [lambda _request: once_all_stand_in_line(), *pages[1:]]
     table = {"/Observation": labs, "/AllergyIntolerance": bundle(), "/Condition": bundle()}
     table |= {"/Patient/p1": {"resourceType": "Patient", "id": "p1"}}
     async with WireServer(routes(table)) as server, opened(site_at(server.base, limits={"concurrency": 1})) as source:
