@@ -31,9 +31,9 @@ from adapters.fhir.pace import shared_pace
 from adapters.fhir.references import Key
 from adapters.fhir.search import Asked, Found, search, search_url
 from adapters.hydrate import Board, Hydrator
-from adapters.plan import Search, searches_of
+from adapters.plan import Search, searches_of, unasked
 from adapters.profile import Profile, SiteConfig
-from adapters.section import UNDATED, SectionFetch, section_result
+from adapters.section import SectionFetch, remarks_on, section_result
 from adapters.smart import launch as launches
 from adapters.smart.backend import BackendAuth
 from adapters.smart.delegated import DelegatedAuth
@@ -218,8 +218,9 @@ class Source:
         """The capability statement, and which of the types we need are in it and which are not."""
         capabilities = await self._capabilities()
         types = self.resource_types()
-        wanted = tuple(t for t in types if capabilities.offers(t))
-        return capabilities, wanted, tuple(t for t in types if t not in wanted)
+        extra = self.profile.extra_types
+        wanted = tuple(t for t in types if (t in capabilities.types if t in extra else capabilities.offers(t)))
+        return capabilities, wanted, tuple(t for t in types if t not in wanted and t not in extra)
 
     async def _endpoints(self) -> tuple[Capabilities, SmartConfiguration, tuple[str, ...], tuple[str, ...]]:
         """Discovery, and the scopes we need settled."""
@@ -359,27 +360,28 @@ class Source:
     async def _fetch(self, patient_id: str, section: Section, tally: Tally) -> SectionFetch:
         board = self._boards.setdefault(patient_id, Board(self.profile))
         board.began(section)
-        found, failures, started = Found(), list[AdapterError](), self._clock()
+        found, failures, declined, started = Found(), list[AdapterError](), list[Search](), self._clock()
         searches = searches_of(self.profile, section, patient_id, datetime.fromtimestamp(started, UTC).date())
         try:
             async with asyncio.timeout(self.profile.limits.section_seconds):
                 report = await self.discover()
                 if self.site.one_patient_each and self._token is not None and self._token.patient != patient_id:
                     raise AuthorizationError("the authorization is another patient's", code="another_patient")
-                await asyncio.gather(*(self._search(s, patient_id, report, found, failures) for s in searches))
+                await asyncio.gather(*(self._search(s, patient_id, report, found, failures, declined) for s in searches))
                 board.ended(section, found)
                 if section != "demographics" and not (found.resources or failures) and await board.is_unknown():
                     # seen: searches about a patient nobody has heard of answer 200 and nothing; that is no "empty"
                     failures += [_unknown_patient()] * len(searches)
                 readable = None if self._token is None else self.auth.granted(self._token)
                 await self._hydrator.hydrate(found, section, patient_id, readable, board.searched)
-            whole = len(failures) == len(searches)
+            whole = len(failures) + len(declined) >= len(searches)
         except TimeoutError:
             failures, whole = [SiteUnavailable("the section's deadline passed", code="deadline")], True
         except AdapterError as error:
             failures, whole = [error], True
         finally:
             board.ended(section, found)
+        apart = unasked(self.profile.sections[section], searches, declined)
         return section_result(
             section,
             self.site.name,
@@ -388,14 +390,22 @@ class Source:
             failures,
             whole=whole,
             as_of=_iso(started),
-            remark=UNDATED if any(s.dated for s in searches) else "",
+            remark=remarks_on(searches, declined, apart),
+            unasked=apart,
             requests=tally.requests,
         )
 
     async def _search(
-        self, asked: Search, patient_id: str, report: SiteReport, found: Found, failures: list[AdapterError]
+        self,
+        asked: Search,
+        patient_id: str,
+        report: SiteReport,
+        found: Found,
+        failures: list[AdapterError],
+        declined: list[Search],
     ) -> None:
-        """One search of a section; what it brings goes to `found`, why it brings nothing to `failures`."""
+        """One search of a section; what it brings goes to `found`, why it brings nothing to `failures`, and it to
+        `declined` where the section is whole without it."""
         part, kind = Found(), asked.resource_type
         try:
             self._check_allowed(kind, report)
@@ -405,7 +415,10 @@ class Source:
                 url = search_url(self.site.fhir_base, kind, list(asked.params))
                 await search(self._getter(kind), url, self._asked(kind, patient_id), self._keep, part)
         except AdapterError as error:
-            failures.append(error)
+            if asked.optional and isinstance(error, NotSupported):
+                declined.append(asked)
+            else:
+                failures.append(error)
         finally:
             found.add(part)
 
@@ -435,7 +448,8 @@ class Source:
         return found
 
     def _check_allowed(self, kind: str, report: SiteReport) -> None:
-        if not report.capabilities.offers(kind):
+        offered = report.capabilities.offers(kind)
+        if not offered or (kind in self.profile.extra_types and kind not in report.capabilities.types):
             raise NotSupported("not in the capability statement")
         need: Literal["read", "search"] = "read" if kind == "Patient" else "search"
         if self._token is not None and kind not in self.auth.granted(self._token, need):
