@@ -12,7 +12,7 @@ from adapters.fhir.search import Found, reject_body
 from adapters.plan import Search
 from models.record import Coverage, CoverageState, Missing, RawResource, Rejected, Section, Value
 
-MOST_REASON = 200
+MOST_REASON = 300
 UNDATED = "asked by date: what carries no date is not found this way"
 WITHHELD = frozenset({"suppressed"})
 """Issue types that say: some of it was not returned, by rules of the site, consent or what the client may see

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import orjson
 
-from adapters.conformance.found_types import Probed, ReadOne, types
+from adapters.conformance.found_types import Probed, ReadOne, not_read, types
 from adapters.conformance.plan import probes_of, types_read
 from adapters.conformance.report import ConformanceReport, Problem, windows
 from adapters.errors import AdapterError, AuthorizationError, ConfigurationError, SiteUnavailable
@@ -79,6 +79,7 @@ async def check(
         endpoints_found_in=opened.discovered_by,
         scopes_asked=opened.scopes_asked,
         types=types(source.profile, opened, run.probed, run.read, patient_id, moment),
+        not_read=not_read(opened, {*(p.probe.resource_type for p in run.probed), *run.read}),
         requests=source.requests,
         seconds=round(time.monotonic() - began, 1),
         deadline_passed=run.deadline_passed,
@@ -124,7 +125,9 @@ class Run:
         """`until`: when to stop, by the monotonic clock."""
         self._source, self._opened, self._patient = source, opened, patient_id
         self._began, self._until = time.monotonic(), until
-        self.probed = [Probed(p) for p in probes_of(source.profile, patient_id, moment.date())]
+        extra = source.profile.extra_types - opened.capabilities.types.keys()  # asked where they are declared
+        probes = probes_of(source.profile, patient_id, moment.date())
+        self.probed = [Probed(p) for p in probes if p.resource_type not in extra]
         searched = {p.probe.resource_type for p in self.probed}
         self.read = {kind: ReadOne() for kind in types_read(source.profile, searched)}
         self.deadline_passed = False
