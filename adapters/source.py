@@ -367,7 +367,9 @@ class Source:
                 report = await self.discover()
                 if self.site.one_patient_each and self._token is not None and self._token.patient != patient_id:
                     raise AuthorizationError("the authorization is another patient's", code="another_patient")
-                await asyncio.gather(*(self._search(s, patient_id, report, found, failures, declined) for s in searches))
+                await asyncio.gather(
+                    *(self._search(s, patient_id, report, found, failures, declined) for s in searches)
+                )
                 board.ended(section, found)
                 if section != "demographics" and not (found.resources or failures) and await board.is_unknown():
                     # seen: searches about a patient nobody has heard of answer 200 and nothing; that is no "empty"

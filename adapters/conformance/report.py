@@ -171,7 +171,8 @@ class ConformanceReport(Part):
     scopes_asked: tuple[str, ...] = ()
     types: dict[str, TypeFound] = {}
     not_read: tuple[str, ...] = Field(
-        default=(), description="Types that the site declares as searchable by patient, and that Chartbrief does not read."
+        default=(),
+        description="Types that the site declares as searchable by patient, and that Chartbrief does not read.",
     )
     requests: int = 0
     seconds: float = 0.0

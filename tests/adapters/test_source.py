@@ -26,7 +26,10 @@ from models.record import SECTIONS
 
 LOGIN = Reply(200, b"<html>Sign in</html>", {"content-type": "text/html"})
 FORBIDDEN, BROKEN, NOWHERE = Reply(403, outcome("error", "forbidden")), Reply(503), Reply(404)
-TWO = {"categories": ["survey", "sdoh"], "queries": [{"resource_type": "Observation", "params": {"category": c}} for c in ("survey", "sdoh")]}
+TWO = {
+    "categories": ["survey", "sdoh"],
+    "queries": [{"resource_type": "Observation", "params": {"category": c}} for c in ("survey", "sdoh")],
+}
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,6 @@ def answered(dress: str) -> str:
     return "filtered" if dress == "epic" else "present"
 
 
-
-
 @pytest.fixture(scope="module")
 def open_ehr():
     with hospital(vitals=20) as ehr:
