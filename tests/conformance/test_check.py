@@ -8,12 +8,13 @@ from adapter_kit import Clock, site_at
 from conformance_kit import checked, dress_with
 from fault_kit import CANARY, PATIENT, hospital, record
 
-from adapters.conformance import ConformanceReport, check
+from adapters.conformance import ConformanceReport, check, compare, compare_with_profile
 from adapters.conformance.evidence import parameters
 from adapters.conformance.plan import Probe
 from adapters.fhir.bundle import Page
 from adapters.fhir.search import Found
 from adapters.plan import Search
+from adapters.profile import load_profile
 from adapters.source import Source
 from models.record import RawResource
 from service.page.report import report_page
@@ -138,6 +139,34 @@ async def test_one_search_of_a_type_can_fail_alone():
     assert found.state == "truncated" and found.reason.startswith("1 of 6 searches")
     assert found.searches["Observation?category=survey"].state == "failed"
     assert found.searches["Observation?category=laboratory"].state == "present"
+
+
+REST = "imaging,procedure,clinical-test"
+
+
+async def test_a_category_the_site_does_not_know_is_told_and_breaks_nothing():
+    refused = {
+        "types": ("Observation",), "param": "category", "values": ("clinical-test",),
+        "refusal": {"status": 404, "code": "not-supported"},
+    }  # fmt: skip
+    with hospital(dress_with("", refused_values=[refused]), auth=True) as ehr:
+        report = await checked(ehr)
+    found = report.types["Observation"]
+    search = found.searches[f"Observation?category={REST}"]
+    assert (search.state, search.optional, found.state) == ("not_supported", True, "present")
+    assert not [d for d in compare_with_profile(load_profile("generic"), report) if d.severity == "breaks"]
+    assert REST in report_page(report)
+
+
+async def test_what_a_site_has_of_its_patients_and_is_not_read_is_told():
+    with hospital(auth=True) as ehr:
+        report = await checked(ehr, None)
+    assert report.not_read == ("CareTeam", "Goal"), "Practitioner and Provenance are not searched by patient"
+    assert "CareTeam, Goal" in report_page(report) and "MedicationStatement" not in report.missing()
+    later = report.model_copy(update={"not_read": ("CareTeam", "Goal", "MedicationDispense")})
+    assert [(d.severity, d.code, d.where) for d in compare(report, later)] == [
+        ("info", "not_read", "MedicationDispense")
+    ]
 
 
 async def test_the_deadline_ends_the_check_and_what_did_not_answer_is_told():
