@@ -64,6 +64,8 @@ def compare_with_profile(profile: Profile, report: ConformanceReport) -> list[Di
     searches, reads = blank(profile, datetime.fromisoformat(report.checked_at.replace("Z", "+00:00")))
     for kind, asked in searches.items():
         there = report.types.get(kind)
+        if there is None and kind in profile.extra_types:
+            continue
         bad = [key for key, *_ in asked if there is None or not _answered(_search_of(there, key), there)]
         if bad and len(bad) == len(asked):
             found.append(_difference("breaks", "search", kind, "answered", _told(there)))
@@ -89,7 +91,7 @@ def _search_of(there: TypeFound | None, key: str) -> SearchFound | None:
 def _answered(one: SearchFound | TypeFound | None, there: TypeFound) -> bool:
     if one is None:  # a site file asks for something else instead
         return there.state in _USABLE | {"not_queried"}
-    return one.state in _USABLE | {"not_queried"}
+    return one.state in _USABLE | {"not_queried"} or (isinstance(one, SearchFound) and one.spared)
 
 
 def _wanted_parameter(kind: str, name: str, there: Parameter | None) -> Iterator[Difference]:

@@ -259,12 +259,9 @@ def not_read(opened: SiteReport, used: Collection[str]) -> tuple[str, ...]:
 
 
 def blank(profile: Profile, moment: datetime) -> tuple[dict[str, list[tuple[str, ...]]], tuple[str, ...]]:
-    """What a profile counts on: type -> for each search its key and parameter names; and the types that are only read.
-    Optional searches are not counted on."""
+    """What a profile asks for: type -> for each search its key and parameter names; and the types that are only read."""
     searches: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for probe in probes_of(profile, "x", moment.date()):
-        if probe.search.optional:
-            continue
         names = () if probe.resource_type == "Patient" else tuple(dict.fromkeys(n for n, _ in probe.search.params))
         searches[probe.resource_type].append((probe.key, *names))
     return dict(searches), types_read(profile, searches)

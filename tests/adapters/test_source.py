@@ -99,7 +99,10 @@ async def test_a_section_of_two_searches_never_looks_whole_when_one_was_refused(
     assert line.complete is (state in ("present", "empty")) and (state in ("present", "empty")) is (line.reason == "")
 
 
-REST = [{"resource_type": "Observation", "params": {"category": c}, "optional": c != "survey"} for c in ("survey", "sdoh,exam")]
+REST = [
+    {"resource_type": "Observation", "params": {"category": c}, "optional": c != "survey"}
+    for c in ("survey", "sdoh,exam")
+]
 PARTS = {"categories": ["survey", "sdoh", "exam", "therapy"], "queries": REST}  # fmt: skip
 
 
@@ -128,7 +131,9 @@ async def test_what_a_section_was_not_asked_for_is_told_and_only_what_is_needed_
 async def test_a_search_without_a_category_or_for_all_of_them_leaves_nothing_unasked():
     for params in ({}, {"category": "http://x|survey,sdoh,exam,therapy"}):
         rule = PARTS | {"queries": [{"resource_type": "Observation", "params": params}]}
-        line = (await fetch({"/Observation": bundle()}, "assessments", overrides={"sections": {"assessments": rule}})).coverage
+        line = (
+            await fetch({"/Observation": bundle()}, "assessments", overrides={"sections": {"assessments": rule}})
+        ).coverage
         assert (line.state, line.unasked, line.complete) == ("empty", (), True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from adapter_kit import Clock, site_at
+from adapter_kit import Clock, WireServer, bundle, observation, opened, resource, routes, site_at
 from conformance_kit import checked, dress_with
 from fault_kit import CANARY, PATIENT, hospital, record
 
@@ -156,6 +156,18 @@ async def test_a_category_the_site_does_not_know_is_told_and_breaks_nothing():
     assert (search.state, search.optional, found.state) == ("not_supported", True, "present")
     assert not [d for d in compare_with_profile(load_profile("generic"), report) if d.severity == "breaks"]
     assert REST in report_page(report)
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["something-there", "nothing-there"])
+async def test_a_site_that_reads_no_list_of_categories_is_told(held):
+    """It answers a list with nothing, as if it were one code: a refresh would take that for an answer."""
+    alone = {"/Observation?category=imaging": bundle(observation("i1"))} if held else {}
+    table = {"/Patient/p1": resource("Patient", "p1"), f"/Observation?category={REST}": bundle(), **alone}
+    async with WireServer(routes(table, bundle())) as server, opened(site_at(server.base)) as source:
+        report = await check(source, "p1")
+    search = report.types["Observation"].searches[f"Observation?category={REST}"]
+    assert search.state == ("failed" if held else "empty") and ("one by one" in search.reason) is held
+    assert any(d.code == "search" for d in compare_with_profile(load_profile("generic"), report)) is held
 
 
 async def test_what_a_site_has_of_its_patients_and_is_not_read_is_told():

@@ -145,7 +145,10 @@ def test_silence_is_worded_as_the_coverage_says() -> None:
         Coverage(section="medications", site="north", state="not_supported"),
     ]
     document = built(chart([person()], rows))
-    assert block(document, "Allergies") == "- Unknown: asked, nothing returned (north); could not be read, HTTP 503 (south)."
+    assert (
+        block(document, "Allergies")
+        == "- Unknown: asked, nothing returned (north); could not be read, HTTP 503 (south)."
+    )
     assert "not offered by the site (north)" in block(document, "Current medications")
     assert not re.search(r"(?i)\bno (known|current)|\bnone\b", document.text)
 
