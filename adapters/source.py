@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
+from adapters.companion.fetch import CompanionApi
 from adapters.egress import Egress, same_origin
 from adapters.errors import (
     AdapterError,
@@ -99,6 +100,8 @@ class Source:
         self._endpoint = TokenEndpoint(self._http, site, key, secret, self._find_endpoints, clock=clock)
         kind = DelegatedAuth if site.launches else BackendAuth
         self.auth: Authority = kind(self._endpoint, site, self.profile, self._tokens, clock)
+        self.companion = CompanionApi(tenant, site, self._ask_companion, clock)
+        self.auth.optional = self.companion.scopes
         self._hydrator = Hydrator(
             site.name, site.fhir_base, frozenset(self.profile.hydrate), self.profile.limits, self._read, self._keep
         )
@@ -140,7 +143,8 @@ class Source:
                 found.setdefault(query.resource_type, []).append(section.replace("_", " "))
         reasons = {kind: ", ".join(dict.fromkeys(sections)) for kind, sections in found.items()}
         words = {kind: reasons.get(kind, "what the record refers to") for kind in self.resource_types()}
-        return {scope: explain(scope, words) for scope in self.auth.asked}
+        second = dict.fromkeys(self.companion.scopes, "read what this vendor's FHIR API does not have")
+        return {scope: second.get(scope) or explain(scope, words) for scope in self.auth.asked}
 
     async def begin_launch(self, launch: str = "", patient: str = "") -> tuple[str, Launch]:
         """Where a person authorizes, and what to remember until they are back (see adapters/smart/launch.py).
@@ -245,18 +249,23 @@ class Source:
         """The authorization endpoints, read anew: an upgrade may have moved them."""
         return await discover(self._http, self.site.fhir_base, (await self._capabilities()).oauth)
 
-    async def get(self, url: str, resource_type: str = "", most_bytes: int | None = None) -> Answer:
+    async def _ask_companion(self, url: str, feed: str, accept: str) -> Answer:
+        return await self.get(url, feed, accept=accept)
+
+    async def get(
+        self, url: str, resource_type: str = "", most_bytes: int | None = None, *, accept: str = ""
+    ) -> Answer:
         """GET with our token, one renewal when it is refused; raises the AdapterError that an error answer means."""
         if not same_origin(url, self.site.fhir_base):
             raise EgressRefused("a link to another origin", code="egress_origin")
-        answer, token = await self._ask(url, resource_type, most_bytes, None)
+        answer, token = await self._ask(url, resource_type, most_bytes, None, accept)
         if answer.status < 300:
             return answer
         rules = self.profile.answers
         means = meaning(answer, resource_type, rules)
         place = (resource_type, answer.status)
         if means == "reauthorize_once" and token is not None and place not in self._stubborn:
-            answer, _ = await self._ask(url, resource_type, most_bytes, token)
+            answer, _ = await self._ask(url, resource_type, most_bytes, token, accept)
             if answer.status < 300:
                 return answer
             means = meaning(answer, resource_type, rules)
@@ -265,9 +274,9 @@ class Source:
         raise error_of(answer, means)
 
     async def _ask(
-        self, url: str, resource_type: str, most_bytes: int | None, refused: Token | None
+        self, url: str, resource_type: str, most_bytes: int | None, refused: Token | None, accept: str = ""
     ) -> tuple[Answer, Token | None]:
-        headers, token = {"Accept": self.profile.accept}, None
+        headers, token = {"Accept": accept or self.profile.accept}, None
         if resource_type == "Binary":  # as a resource if the site can, as itself if not
             headers["Accept"] += ", */*;q=0.1"
         if self.site.auth != "none":
@@ -361,34 +370,38 @@ class Source:
         board.began(section)
         found, failures, started = Found(), list[AdapterError](), self._clock()
         searches = searches_of(self.profile, section, patient_id, datetime.fromtimestamp(started, UTC).date())
+        beside = self.companion.beside(section, patient_id)
         try:
             async with asyncio.timeout(self.profile.limits.section_seconds):
                 report = await self.discover()
                 if self.site.one_patient_each and self._token is not None and self._token.patient != patient_id:
                     raise AuthorizationError("the authorization is another patient's", code="another_patient")
-                await asyncio.gather(*(self._search(s, patient_id, report, found, failures) for s in searches))
+                asked = (self._search(s, patient_id, report, found, failures) for s in searches)
+                await asyncio.gather(*asked, beside.ask(self._token))
                 board.ended(section, found)
                 if section != "demographics" and not (found.resources or failures) and await board.is_unknown():
                     # seen: searches about a patient nobody has heard of answer 200 and nothing; that is no "empty"
                     failures += [_unknown_patient()] * len(searches)
                 readable = None if self._token is None else self.auth.granted(self._token)
                 await self._hydrator.hydrate(found, section, patient_id, readable, board.searched)
-            whole = len(failures) == len(searches)
+                await beside.settle(failures, self._token)
+            whole = len(failures) == len(searches) + beside.asked
         except TimeoutError:
             failures, whole = [SiteUnavailable("the section's deadline passed", code="deadline")], True
         except AdapterError as error:
             failures, whole = [error], True
         finally:
             board.ended(section, found)
+        beside.give(found)
         return section_result(
             section,
             self.site.name,
-            list(dict.fromkeys(s.resource_type for s in searches)),
+            list(dict.fromkeys((*(s.resource_type for s in searches), *beside.types))),
             found,
             failures,
             whole=whole,
             as_of=_iso(started),
-            remark=UNDATED if any(s.dated for s in searches) else "",
+            remark="; ".join(p for p in (UNDATED if any(s.dated for s in searches) else "", beside.remark) if p),
             requests=tally.requests,
         )
 
