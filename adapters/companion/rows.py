@@ -38,8 +38,7 @@ def read_rows(answer: Answer, feed: Feed, pages: Pages) -> RowPage:
     members = _members(body.get(names[0]))
     level = [row for member in members for row in _flat(member)]
     for name in names[1:]:
-        # a group without rows is empty; what is no group at all stays, for quarantine
-        level = [row for item in level for row in (_flat(held.get(name)) if (held := _object(item)) else [item])]
+        level = [row for item in level for row in _below(item, name)]
     link = _plain(body.get(pages.next))
     return RowPage(level, len(members), total, _offset(link, pages) if isinstance(link, str) and link else None)
 
@@ -80,6 +79,12 @@ def _flat(value: bytes | msgspec.Raw | None) -> list[bytes]:
         elif text and text != b"null":
             found.append(text)
     return found
+
+
+def _below(group: bytes, name: str) -> list[bytes]:
+    """The rows of a group: none where it has none; what is no group at all stays, for quarantine."""
+    held = _object(group)
+    return [group] if held is None else _flat(held.get(name))
 
 
 def _plain(value: msgspec.Raw | None) -> Any:

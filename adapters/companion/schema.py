@@ -23,7 +23,9 @@ class Feed(Strict):
     )
     path: str = Field(pattern=r"^/", description="Below the base; {patient} is the patient's number there.")
     params: dict[str, str] = Field(default={}, description="Query parameters; {name} is one of the site's values.")
-    rows: str = Field(description="Where the rows stand in an answer: names with dots; lists within lists are one list.")
+    rows: str = Field(
+        description="Where the rows stand in an answer: names with dots; lists within lists are one list."
+    )
     id: str = Field(description="Field that tells the rows apart.")
     paged: bool = Field(default=True, description="Takes the paging parameters.")
     shape: Shape
@@ -35,7 +37,9 @@ class Pages(Strict):
     limit_param: str = "limit"
     offset_param: str = "offset"
     limit: int = Field(default=1000, gt=0, description="Rows to ask for at once.")
-    next: str = Field(default="next", description="Field that holds the link to what follows; only its offset is taken.")
+    next: str = Field(
+        default="next", description="Field that holds the link to what follows; only its offset is taken."
+    )
     total: str = Field(default="totalcount", description="Field that counts the list's members.")
     max_pages: int = Field(default=200, gt=0)
 
@@ -45,7 +49,9 @@ class Companion(Strict):
 
     api: str = Field(pattern=_NAME.pattern, max_length=20, description="Its name in origins and citations.")
     title: str
-    base: str = Field(pattern=r"^/", description="Below the origin of the FHIR base; {name} is one of the site's values.")
+    base: str = Field(
+        pattern=r"^/", description="Below the origin of the FHIR base; {name} is one of the site's values."
+    )
     values: dict[str, str] = Field(default={}, description="Given by the site file.")
     site_values: tuple[str, ...] = Field(description="Names in `values` that only a site knows.")
     patient: str = Field(description="Pattern of FHIR patient ids; its one group is the patient's number here.")

@@ -201,9 +201,7 @@ def _resource(raw: RawResource, patient_id: str | None, rules: NormalizationRule
     return shaped
 
 
-def _of_companion(
-    raw: RawResource, row: Json, patient_id: str | None, rules: NormalizationRules
-) -> Json | Rejected:
+def _of_companion(raw: RawResource, row: Json, patient_id: str | None, rules: NormalizationRules) -> Json | Rejected:
     """A row of a companion API in R4's shape, or why it has none."""
     shape = rules.companion.get(raw.api)
     if shape is None or shape.type != raw.resource_type:
