@@ -78,7 +78,11 @@ class Companion(Strict):
 
     @model_validator(mode="after")
     def _known(self) -> Companion:
-        if re.compile(self.fill(self.patient, escape=True)).groups != 1:
+        try:
+            groups = re.compile(self.fill(self.patient, escape=True)).groups
+        except re.error:
+            raise ValueError("`patient` is no pattern") from None
+        if groups != 1:
             raise ValueError("the pattern of patient ids needs one group")
         asked = set(self.values) - set(self.site_values)
         if asked:

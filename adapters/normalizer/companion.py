@@ -138,7 +138,7 @@ def moment(day: str, dates: Dates, time: str = "", minutes: str = "") -> str | N
         return None if minutes else found.date().isoformat()
     if minutes:
         found += timedelta(minutes=int(minutes)) if minutes.isdigit() and len(minutes) < 5 else timedelta()
-    return found.isoformat()
+    return found.isoformat(timespec="minutes" if len(clock) == 5 else "seconds")
 
 
 def _said(row: Json, path: str) -> list[str]:
