@@ -447,6 +447,15 @@ class Source:
         await search(get, search_url(self.site.fhir_base, kind, list(asked.params)), few, self._keep, found)
         return found
 
+    async def look_companion(self, feed: str, patient_id: str) -> Found:
+        """The first page of a list of the companion API. Raises AdapterError."""
+        await self.discover()
+        return await self.companion.read(feed, patient_id, self._token, 1)
+
+    def may_ask_companion(self) -> bool:
+        """Whether the token covers the companion API."""
+        return self.companion.allowed(self._token)
+
     def _check_allowed(self, kind: str, report: SiteReport) -> None:
         if not report.capabilities.offers(kind):
             raise NotSupported("not in the capability statement")

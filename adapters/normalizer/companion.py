@@ -89,7 +89,7 @@ class Shaped(Turned):
 
 def shaped(row: Json, shape: Shape, resource_id: str, patient_id: str | None) -> Shaped:
     """The resource that a row is. Raises Unmapped."""
-    made, names = Shaped(resourceType=shape.type, id=resource_id), {}
+    made, names = Shaped(resourceType=shape.type, id=resource_id), dict[str, str]()
     if patient_id is not None:  # the row was asked for by patient; most rows do not repeat whose they are
         made[shape.subject] = {"reference": f"Patient/{patient_id}"}
     for rule in shape.rules:

@@ -36,7 +36,8 @@ class Origin(Value, frozen=True):
     method: Annotated[OriginMethod, Meta(description="How the fact was obtained.")] = "structured"
     api: Annotated[str, Meta(description="Which of the site's APIs answered: fhir, or a vendor's own.")] = "fhir"
     twin: Annotated[
-        str, Meta(description="The number by which the site's FHIR API knows the same thing, where its other API tells.")
+        str,
+        Meta(description="The number by which the site's FHIR API knows the same thing, where its other API tells."),
     ] = ""
     provenance: Annotated[Provenance | None, Meta(description="What the source's Provenance says.")] = None
 

@@ -9,6 +9,7 @@ import pytest
 from adapter_kit import Clock, balanced, ids, opened, site_at
 from adapter_kit import key_pair as key_of
 
+from adapters.conformance import check
 from adapters.errors import ConfigurationError
 from adapters.normalizer import assemble, normalize
 from adapters.profile import load_profile, parse_site
@@ -305,3 +306,22 @@ async def test_without_the_sites_values_it_is_not_asked(ehr):
         assert all("/service/" not in scope for scope in source.why_scopes())
     assert fetched.coverage.state == "present" and len(fetched.resources) == 5
     assert not [r for r in ehr.requests if r.interaction == "companion"]
+
+
+async def test_the_site_check_tells_what_was_probed_and_what_is_only_declared(ehr):
+    async with both(ehr) as source:
+        declared = (await check(source)).companion
+        ehr.faults.set(Fault(kind="status", resource_type="problems", status=403, body="text"))
+        probed = (await check(source, ME)).companion
+    assert {(f.state, f.evidence) for f in declared.values()} == {("not_queried", "declared")} and len(declared) == 6
+    assert (probed["appointments"].state, probed["appointments"].evidence, probed["appointments"].rows) == (
+        "present",
+        "live",
+        6,
+    )
+    assert (probed["problems"].state, probed["problems"].evidence) == ("not_authorized", "live")
+    assert ME not in str(probed) and "60178" not in str(probed)
+    ehr.faults.set(Fault(kind="scopes_reduced", types=("athena/service/Athenanet.MDP.*",)))
+    async with both(ehr) as source:
+        refused = (await check(source, ME)).companion
+    assert {(f.state, f.evidence) for f in refused.values()} == {("not_authorized", "declared")}
