@@ -450,7 +450,9 @@ class Source:
     async def look_companion(self, feed: str, patient_id: str) -> Found:
         """The first page of a list of the companion API. Raises AdapterError."""
         await self.discover()
-        return await self.companion.read(feed, patient_id, self._token, 1)
+        found = Found()
+        await self.companion.read(feed, patient_id, self._token, found, 1)
+        return found
 
     def may_ask_companion(self) -> bool:
         """Whether the token covers the companion API."""

@@ -64,9 +64,9 @@ class CompanionApi:
         """What one section of one patient gets from it."""
         return Beside(self, section, patient_id)
 
-    async def read(self, name: str, patient_id: str, token: Token | None, most_pages: int = 0) -> Found:
+    async def read(self, name: str, patient_id: str, token: Token | None, into: Found, most_pages: int = 0) -> None:
         """All rows of a feed about a patient, as far as `most_pages` go (0: to the end). Raises the AdapterError of the
-        first page; what is lost later is told in what is returned."""
+        first page; what is lost later is told in `into`."""
         assert self.rules is not None
         number = self.rules.number_of(patient_id)
         if number is None:
@@ -75,12 +75,12 @@ class CompanionApi:
             )
         if not self.allowed(token):
             raise ScopeRefused("the granted scopes do not cover it")
-        return await self._walk(name, number, patient_id, most_pages or self.rules.pages.max_pages)
+        await self._walk(name, number, into, most_pages or self.rules.pages.max_pages)
 
-    async def _walk(self, name: str, number: str, patient_id: str, most_pages: int) -> Found:
+    async def _walk(self, name: str, number: str, found: Found, most_pages: int) -> None:
         assert self.rules is not None
-        feed, pages, found, offset, members = self.rules.feeds[name], self.rules.pages, Found(), 0, 0
-        api = self.rules.name(name)
+        feed, pages, offset, members = self.rules.feeds[name], self.rules.pages, 0, 0
+        api, reference = self.rules.name(name), f"{feed.shape.type}/{self.rules.api}.{name}"
         while True:
             source = f"{api}, page {found.pages + 1}"
             try:
@@ -89,22 +89,22 @@ class CompanionApi:
             except AdapterError as error:
                 if found.pages == 0:
                     raise
-                self._lose(error, source, found)
-                return found
+                self._lose(error, source, f"{reference}, page {found.pages + 1}", found)
+                return
             found.pages, members = found.pages + 1, members + page.members
             for row in page.rows:
                 self._take(row, name, feed, number, source, found)
             if page.following is None:
                 short = (page.total or 0) - members
-                if short > 0 and found.pages <= most_pages:
+                if short > 0:
                     reason = "the site counted more than it sent"
-                    found.missing.append(Missing(site=self._site.name, reference=api, reason=reason, count=short))
-                return found
+                    found.missing.append(Missing(site=self._site.name, reference=reference, reason=reason, count=short))
+                return
             found.truncated = "paging_loop" if page.following <= offset else ""
             found.truncated = found.truncated or ("page_cap" if found.pages >= most_pages else "")
             found.truncated = found.truncated or ("byte_cap" if found.size > self._most_bytes else "")
             if found.truncated:
-                return found
+                return
             offset = page.following
 
     def _url(self, feed: Feed, number: str, offset: int) -> str:
@@ -115,13 +115,13 @@ class CompanionApi:
         path = self.rules.fill(feed.path).replace("{patient}", quote(number, safe=""))
         return f"{self.base}{path}{'?' + urlencode(params) if params else ''}"
 
-    def _lose(self, error: AdapterError, source: str, found: Found) -> None:
+    def _lose(self, error: AdapterError, source: str, reference: str, found: Found) -> None:
         """A page that came and cannot be read goes to quarantine; one that did not come is missing."""
         found.broken = error.code
         if isinstance(error, BadAnswer) and error.body:
             found.rejected.append(reject_body(error, self._site.name, source))
         else:
-            found.missing.append(Missing(site=self._site.name, reference=source, reason=error.code))
+            found.missing.append(Missing(site=self._site.name, reference=reference, reason=error.code))
 
     def _take(self, content: bytes, name: str, feed: Feed, number: str, source: str, found: Found) -> None:
         found.size += len(content)
@@ -204,11 +204,14 @@ class Beside:
     async def _read(self, names: list[str], token: Token | None) -> None:
         async def one(name: str) -> None:
             self.asked += 1
+            part = Found()
             try:
-                self._part.add(await self._api.read(name, self._patient, token))
+                await self._api.read(name, self._patient, token, part)
             except AdapterError as error:
-                told = copy.copy(error)
+                told = copy.copy(error)  # one refusal of a token is told to many
                 told.args = (f"{self._name(name)}: {error}",)
                 self._failures.append(told)
+            finally:  # also when the section's deadline passes in the middle of a list
+                self._part.add(part)
 
         await asyncio.gather(*(one(name) for name in names))

@@ -17,7 +17,8 @@ _ID = re.compile(r"^[A-Za-z0-9.-]{1,40}$")
 
 
 class RowPage(NamedTuple):
-    """One page: its rows, how many members the list has here and in all, and where the next page begins."""
+    """One page: its rows, how many members the list has here and in all, and where the next page begins. Some lists count
+    their groups, others their rows: the larger number is taken, so that nothing is called missing that came."""
 
     rows: list[bytes]
     members: int
@@ -40,7 +41,9 @@ def read_rows(answer: Answer, feed: Feed, pages: Pages) -> RowPage:
     for name in names[1:]:
         level = [row for item in level for row in _below(item, name)]
     link = _plain(body.get(pages.next))
-    return RowPage(level, len(members), total, _offset(link, pages) if isinstance(link, str) and link else None)
+    return RowPage(
+        level, max(len(members), len(level)), total, _offset(link, pages) if isinstance(link, str) and link else None
+    )
 
 
 def row_id(row: dict[str, Any], feed: Feed) -> str:

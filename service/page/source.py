@@ -100,7 +100,7 @@ def source(title: str, origin: Origin, content: bytes | None) -> Source:
         ("API", origin.api),
         ("Resource", f"{origin.resource_type}/{origin.resource_id}"),
         ("Version", origin.version),
-        ("Read from", origin.path or "the marked elements"),
+        ("Read from", origin.path or ("the marked elements" if origin.api == "fhir" else "the row as a whole")),
         ("Obtained", origin.method.replace("_", " ")),
         ("Retrieved", origin.retrieved),
         ("Recorded by", "; ".join(origin.provenance.agents) if origin.provenance else ""),

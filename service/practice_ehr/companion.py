@@ -60,7 +60,8 @@ class CompanionServer:
         if "bad_entry" in due:
             rows = [{"practice": "bad entry"}, {made.id: "999999", "practice": "bad entry"}, *rows]
         offset, limit = self._window(params) if made.paged else (0, len(rows) or 1)
-        body: Json = {"totalcount": len(rows), made.key: self._shaped(made, rows[offset : offset + limit])}
+        body: Json = {} if made.nested else {"totalcount": len(rows)}
+        body[made.key] = self._shaped(made, rows[offset : offset + limit])
         if offset + limit < len(rows) or "self_loop" in due:
             following = offset if "self_loop" in due else offset + limit
             # the gateway puts its own path before it: only the parameters can be relied on

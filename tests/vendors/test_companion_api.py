@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from adapter_kit import Clock, balanced, ids, opened, site_at
+from adapter_kit import Clock, Reply, WireServer, balanced, ids, opened, site_at
 from adapter_kit import key_pair as key_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from adapters.conformance import check
+from adapters.conformance import check, compare
 from adapters.errors import ConfigurationError
 from adapters.normalizer import assemble, normalize
 from adapters.profile import load_profile, parse_site
 from context_builder import ContextRequest, build_context
-from models.record import SECTIONS
+from models.record import SECTIONS, RawResource
+from service.cli import render
+from service.page.source import source as source_view
 from service.practice_ehr import Fault, PracticeEhr
 
 ME = "a-80000.E-60178"
 ABOUT = {"subject": {"reference": f"Patient/{ME}"}}
+FIELDS = st.sampled_from(
+    ["appointmentstatus", "date", "starttime", "duration", "encounterid", "name", "code", "codeset", "events", "eventtype",
+     "onsetdate", "startdate", "medication", "isdiscontinued", "type", "eventdate", "allergenname", "reactions", "reactionname",
+     "snomedcode", "description", "cvx", "status", "administerdate", "codedescription", "readingtaken", "value", "unit", "x"]
+)  # fmt: skip
 VALUES = {"practiceid": "80000", "departmentid": "1"}
 
 
@@ -311,17 +321,75 @@ async def test_without_the_sites_values_it_is_not_asked(ehr):
 async def test_the_site_check_tells_what_was_probed_and_what_is_only_declared(ehr):
     async with both(ehr) as source:
         declared = (await check(source)).companion
+        before = await check(source, ME)
         ehr.faults.set(Fault(kind="status", resource_type="problems", status=403, body="text"))
-        probed = (await check(source, ME)).companion
+        after = await check(source, ME)
     assert {(f.state, f.evidence) for f in declared.values()} == {("not_queried", "declared")} and len(declared) == 6
-    assert (probed["appointments"].state, probed["appointments"].evidence, probed["appointments"].rows) == (
-        "present",
-        "live",
-        6,
-    )
-    assert (probed["problems"].state, probed["problems"].evidence) == ("not_authorized", "live")
-    assert ME not in str(probed) and "60178" not in str(probed)
+    visits, problems = after.companion["appointments"], after.companion["problems"]
+    assert (visits.state, visits.evidence, visits.rows) == ("present", "live", 6)
+    assert (problems.state, problems.evidence) == ("not_authorized", "live")
+    assert "60178" not in after.model_dump_json()
+    told = [(d.severity, d.where, d.before, d.after) for d in compare(before, after) if d.code == "companion"]
+    assert told == [("degrades", "companion problems", "present", "not_authorized")]
     ehr.faults.set(Fault(kind="scopes_reduced", types=("athena/service/Athenanet.MDP.*",)))
     async with both(ehr) as source:
         refused = (await check(source, ME)).companion
     assert {(f.state, f.evidence) for f in refused.values()} == {("not_authorized", "declared")}
+
+
+def test_the_terminal_names_the_api_of_what_fhir_did_not_tell(capsys):
+    rules = load_profile("athenahealth").normalization
+    row = b'{"appointmentid":"7","date":"02/02/2025","starttime":"08:30","appointmentstatus":"3"}'
+    raw = RawResource("t1", "north", "Encounter", "athenaone.appointments-7", row, api="athenaone/appointments")
+    made = normalize([raw], rules=rules, patient_id=ME)
+    render.chart(assemble("t1", "p", made.entries, [], as_of="2026-11-25T00:00:00Z"))
+    printed = "".join(capsys.readouterr().out.split())
+    assert "north:Encounter/athenaone.appointments-7(athenaone/appointments)" in printed
+    shown = source_view("Visit", made.entries[0].origin, row)
+    assert ("API", "athenaone/appointments") in shown.facts
+
+
+HOSTILE = [
+    "https://evil.example/v1?offset=2&limit=2", "//evil.example/x?offset=2", "file:///etc/passwd?offset=2",
+    "javascript:alert(1)?offset=2", "http://[::1?offset=2", "?offset=-1", "?offset=99999999999", "nonsense", "?offset=0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("link", HOSTILE)
+async def test_a_next_link_leads_nowhere_but_to_an_offset_of_our_own_path(link):
+    def answer(request):
+        if not request.path.startswith("/v1/"):
+            return Reply(body={"resourceType": "Bundle", "entry": []}) if "Encounter" in request.path else Reply(404)
+        asked.append(request.target)
+        last = "offset=2" in request.target
+        return Reply(body={"appointments": [], **({} if last else {"next": link})})
+
+    asked: list[str] = []
+    async with WireServer(answer) as server:
+        overrides = {"required_params": {"ah-practice": "x"}, "companion": {"values": VALUES, "pages": {"limit": 2}}}
+        async with opened(site_at(server.base, "athenahealth", overrides=overrides), Clock()) as source:
+            fetched = await source.fetch(ME, "encounters")
+    path = "/v1/80000/patients/60178/appointments?showpast=true&showcancelled=true&showcopay=false&limit=2&offset="
+    followed = "offset=2" in link and "[" not in link
+    assert asked == [f"{path}{n}" for n in ([0, 2] if followed else [0])]
+    assert fetched.coverage.state == ("empty" if followed else "truncated")
+
+
+WORDS = st.text("abz019/-:. é", max_size=12) | st.integers(-5, 2**40) | st.booleans() | st.none()
+ROWS = st.recursive(
+    WORDS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4), max_leaves=12
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    row=st.dictionaries(FIELDS, ROWS, max_size=8),
+    feed=st.sampled_from(sorted(load_profile("athenahealth").companion.feeds)),
+)
+def test_whatever_a_row_holds_it_becomes_an_entry_or_stays_in_quarantine(row, feed):
+    profile = load_profile("athenahealth")
+    kind = profile.companion.feeds[feed].shape.type
+    raw = RawResource("t1", "north", kind, f"athenaone.{feed}-1", json.dumps(row).encode(), api=f"athenaone/{feed}")
+    made = normalize([raw], rules=profile.normalization, patient_id=ME)
+    assert made.ledger.balanced and len(made.entries) + len(made.quarantine) == 1
+    assert all(o.api == raw.api for e in made.entries for o in e.origins)
