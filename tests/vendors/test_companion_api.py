@@ -266,6 +266,21 @@ async def test_reading_again_from_what_was_received_gives_the_same_entries(ehr):
     assert unread.ledger.balanced, "without the map the rows are kept, not lost"
 
 
+async def test_the_store_keeps_the_rows_and_reads_them_again(ehr, store):
+    async with both(ehr) as source:
+        fetches = await source.fetch_patient(ME, SECTIONS)
+        rules = source.profile.normalization
+        store.put_site("t1", source.site)
+    patient = store.register_patient("t1", "north", ME)
+    store.commit_fetch("t1", patient, "north", fetches, rules)
+    first = store.chart("t1", patient).entries
+    assert {e.origin.api for e in first} == {"fhir", "athenaone/appointments"}
+    assert store.renormalize("t1", patient, "north", None).quarantined == 6, "no map: kept, and not read"
+    assert {e.origin.api for e in store.chart("t1", patient).entries} == {"fhir"}
+    assert store.renormalize("t1", patient, "north", rules).quarantined == 0
+    assert store.chart("t1", patient).entries == first
+
+
 async def test_a_patient_the_companion_cannot_know_by_this_id_is_told(ehr):
     ehr.put({"resourceType": "Patient", "id": "another-kind"})
     async with both(ehr) as source:
