@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from models.record import SECTIONS, RawResource
 from service.cli import render
 from service.page.source import source as source_view
 from service.practice_ehr import Fault, PracticeEhr
+from service.workflows.site_work import refresh_site
 
 ME = "a-80000.E-60178"
 ABOUT = {"subject": {"reference": f"Patient/{ME}"}}
@@ -279,6 +281,14 @@ async def test_the_store_keeps_the_rows_and_reads_them_again(ehr, store):
     assert {e.origin.api for e in store.chart("t1", patient).entries} == {"fhir"}
     assert store.renormalize("t1", patient, "north", rules).quarantined == 0
     assert store.chart("t1", patient).entries == first
+    store.put_secret("t1", "north", "client_key", b"x")
+    with store.database.transaction("t1") as db:
+        db.exec_driver_sql("update secrets set sealed = substring(sealed for 40) where site = 'north'")
+    report = await asyncio.to_thread(
+        refresh_site, store, "t1", store.begin_run("t1", patient, ["north"]), patient, "north"
+    )
+    assert report["state"] == "misconfigured"
+    assert store.chart("t1", patient).entries == first, "a site that cannot be opened is not read differently for that"
 
 
 async def test_a_patient_the_companion_cannot_know_by_this_id_is_told(ehr):
