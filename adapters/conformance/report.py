@@ -141,6 +141,20 @@ class TypeFound(Part):
     paging: PagingFound | None = None
 
 
+class FeedFound(Part):
+    """One list of the companion API."""
+
+    api: str = Field(description="api/feed, as origins name it.")
+    path: str = Field(description="As the profile has it, without a patient.")
+    section: Section
+    use: Literal["always", "instead"]
+    state: State
+    reason: str = ""
+    evidence: Evidence
+    rows: int = 0
+    quarantined: int = 0
+
+
 class Window(Part):
     """A vendor's upgrade window, and the next month it may come."""
 
@@ -174,6 +188,7 @@ class ConformanceReport(Part):
         default=(),
         description="Types that the site declares as searchable by patient, and that Chartbrief does not read.",
     )
+    companion: dict[str, FeedFound] = Field(default={}, description="Feeds of the companion API, where it is asked.")
     requests: int = 0
     seconds: float = 0.0
     deadline_passed: bool = False

@@ -107,6 +107,8 @@ class Authority(ABC):
         self._running: asyncio.Task[Token] | None = None
         self._refusal: tuple[AdapterError, float] | None = None
         self.asked: tuple[str, ...] = ()
+        self.optional: tuple[str, ...] = ()
+        """Asked for beside what is needed, and gone without where the site refuses the request because of it."""
 
     @abstractmethod
     def plan(self, configuration: SmartConfiguration, resource_types: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ import structlog
 from adapters.conformance import ConformanceReport, check
 from adapters.conformance.probing import state_of
 from adapters.errors import AdapterError
+from adapters.normalizer import NormalizationRules
 from adapters.profile import SiteConfig
 from adapters.source import SectionFetch, Source
 from models.record import RESOURCE_TYPE_OF_SECTION, SECTIONS, Coverage, Section
@@ -135,7 +136,7 @@ class _SiteWork:
 
     async def _commit(self, fetches: Sequence[SectionFetch], source: Source | None) -> None:
         """Commit. While the database is away what was fetched waits here; it is not asked for again."""
-        rules = source.profile.normalization if source else None
+        rules = source.profile.normalization if source else _rules(self._config)
         await asyncio.to_thread(
             patiently,
             lambda: self._store.commit_fetch(
@@ -157,6 +158,14 @@ class _SiteWork:
     def _stop_if_asked(self) -> None:
         if self._stopping.is_set():
             raise Stopping
+
+
+def _rules(config: SiteConfig) -> NormalizationRules | None:
+    """How a site that cannot be opened now is read: what is kept of it must not be read differently for that."""
+    try:
+        return config.profile().normalization
+    except AdapterError:
+        return None
 
 
 def _result(task: asyncio.Task[SectionFetch], section: Section, site: str) -> SectionFetch:
