@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-for _room in ("adapters", "practice_ehr", "faults"):
+for _room in ("adapters", "practice_ehr", "workflows", "faults"):
     sys.path.insert(0, str(Path(__file__).parents[1] / _room))

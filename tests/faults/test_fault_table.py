@@ -1,0 +1,311 @@
+"""The fault table F01 to F11 through the store: its oracle is the ledger and an equal final chart, in several dresses.
+
+A fault that passes by itself must leave no trace: chart, ledger and raw rows of the one refresh are those without it. One
+that stays must be told, may bring nothing foreign and wipe nothing, and when it is gone the next refresh gives the chart and
+the ledger of the hospital without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from adapter_kit import Clock, balanced, opened, site_at
+from fault_kit import PATIENT, PRACTICE, hospital, record
+from sign_in_kit import app_at, params, sign_in
+from workflow_kit import facts
+
+from adapters.profile import SiteConfig
+from adapters.source import SectionFetch, Source
+from models.record import SECTIONS, Chart, Ledger
+from service.practice_ehr import Fault, PracticeEhr, load_dress
+from service.settings import Settings
+from service.store import Store
+
+DRESSES = ("epic", "oracle_health", "athenahealth", "eclinicalworks", "oracle_health_dstu2", "generic")
+PAGE = 3
+"""Resources on a page: every section of several resources has several pages."""
+REDIRECT = "http://127.0.0.1:1/smart/callback"
+APP = "app-1"
+RAW = "select resource_type, resource_id, version, content_hash from raw where tenant = %s order by 1, 2, 3, 4"
+
+
+@dataclass
+class Told:
+    """What one refresh left behind."""
+
+    chart: Chart
+    ledger: Ledger
+    raw: list[tuple[Any, ...]]
+    fetches: dict[str, SectionFetch]
+
+    @property
+    def facts(self) -> bytes:
+        return facts(self.chart)
+
+    @property
+    def entries(self) -> dict[str, bytes]:
+        """Entry id -> what it says, without when it was read."""
+        rows = json.loads(self.facts)["entries"]
+        return {row["id"]: json.dumps(row).encode() for row in rows}
+
+
+class World:
+    """Hospitals by dress, and one store in which every case is a tenant of its own."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        self.store, self._url, self._number = store, url, 0
+        self._running: dict[str, PracticeEhr] = {}
+        self._clean: dict[str, Told] = {}
+
+    def close(self) -> None:
+        for ehr in self._running.values():
+            ehr.stop()
+
+    def tenant(self) -> str:
+        self._number += 1
+        return f"t{self._number}"
+
+    def ehr(self, dress: str) -> PracticeEhr:
+        if dress not in self._running:
+            self._running[dress] = hospital(dress, auth=True, vitals=8, apps={APP: app_at(REDIRECT)}).start()
+        ehr = self._running[dress]
+        ehr.faults.clear()
+        ehr.state.requests.clear()
+        return ehr
+
+    def clean(self, dress: str) -> Told:
+        """What the hospital gives without any fault."""
+        ehr = self.ehr(dress)
+        if dress not in self._clean:
+            told = self.refresh(ehr, self.tenant())
+            assert told.chart.entries and {f.coverage.state for f in told.fetches.values()} == {"present"}
+            self._clean[dress] = told
+        ehr.state.requests.clear()
+        return self._clean[dress]
+
+    def site(self, ehr: PracticeEhr, **limits: Any) -> SiteConfig:
+        dress = ehr.state.dress
+        overrides: dict[str, Any] = {"paging": {"count": PAGE}} | (
+            PRACTICE if dress.profile == "athenahealth" else {}
+        )
+        more = {"overrides": overrides, "limits": limits, "variant": dress.variant}
+        return site_at(ehr.base_url, dress.profile, auth="backend", **more)
+
+    def refresh(
+        self,
+        ehr: PracticeEhr,
+        tenant: str,
+        *,
+        meanwhile: Callable[[PracticeEhr], None] | None = None,
+        site: SiteConfig | None = None,
+        **limits: Any,
+    ) -> Told:
+        """Fetch and commit, as a step of a run does; every account on the way must balance."""
+        store, site = self.store, site or self.site(ehr, **limits)
+        store.put_site(tenant, site)
+        patient_id = store.register_patient(tenant, site.name, PATIENT)
+        run = store.begin_run(tenant, patient_id, [site.name])
+        tokens = store.tokens(tenant, PATIENT if site.one_patient_each else "")
+
+        async def fetch() -> tuple[list[SectionFetch], Any]:
+            async with opened(site, Clock(), tenant=tenant, tokens=tokens) as source:
+                if meanwhile is not None:
+                    await source.discover()
+                    meanwhile(ehr)
+                return await source.fetch_patient(PATIENT, SECTIONS), source.profile.normalization
+
+        fetches, rules = asyncio.run(fetch())
+        assert all(balanced(f) for f in fetches)
+        ledger = store.commit_fetch(tenant, patient_id, site.name, fetches, rules, run_id=run)
+        accounts = store.committed_sections(tenant, run, site.name)
+        store.end_run(tenant, run, "done")
+        for fetched in fetches:
+            account, line = accounts[fetched.section], fetched.coverage
+            assert account["offered"] == account["stored"] + account["quarantined"] + account["missing"]
+            assert (account["offered"], account["stored"]) == (line.offered, line.stored)
+        with psycopg.connect(self._url) as db:
+            raw = db.execute(RAW, (tenant,)).fetchall()
+        chart = store.chart(tenant, patient_id)
+        assert ledger.balanced and chart.ledger == ledger and len(raw) == len(set(raw))
+        assert len({e.id for e in chart.entries}) == len(chart.entries)
+        return Told(chart, ledger, raw, {f.section: f for f in fetches})
+
+
+@pytest.fixture(scope="module")
+def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("drop database if exists fault_table with (force)")
+        admin.execute("create database fault_table template chartbrief_template")
+        url = postgres_url.replace("/postgres?", "/fault_table?")
+        store = Store(Settings(home=tmp_path_factory.mktemp("faults") / "home", database_url=url))
+        made = World(store, url)
+        yield made
+        made.close()
+        store.close()
+        admin.execute("drop database if exists fault_table with (force)")
+
+
+def two_dresses(number: int) -> tuple[str, str]:
+    """Every row meets two dresses, every dress a third of the rows."""
+    return DRESSES[number % len(DRESSES)], DRESSES[(number + 2) % len(DRESSES)]
+
+
+def cases(rows: dict[str, Any]) -> list[Any]:
+    return [
+        pytest.param(name, dress, id=f"{name}-{dress}")
+        for number, name in enumerate(rows)
+        for dress in two_dresses(number)
+    ]
+
+
+# Faults that pass ----------------------------------------------------------------------------------------------------
+
+Row = tuple[tuple[Fault, ...], dict[str, Any]]
+
+
+def _row(*faults: Fault, **limits: Any) -> Row:
+    return faults, limits
+
+
+def _twice(kind: str, resource_type: str = "Observation", **more: Any) -> Fault:
+    return Fault(kind=kind, resource_type=resource_type, times=2, **more)  # type: ignore[arg-type]
+
+
+PASSING: dict[str, Row] = {
+    "F01 seconds": _row(_twice("status", status=429, retry_after="2")),
+    "F01 date": _row(_twice("status", status=429, retry_after="date:3")),
+    "F01 absent": _row(_twice("status", status=429)),
+    "F01 token": _row(Fault(kind="status", resource_type="token", status=429, retry_after="1", times=1)),
+    "F02 500": _row(Fault(kind="status", status=500, body="html", times=5), tries=8),
+    "F02 502": _row(Fault(kind="status", status=502, body="empty", times=5), tries=8),
+    "F02 503": _row(Fault(kind="status", status=503, retry_after="1", times=5), tries=8),
+    "F02 504": _row(Fault(kind="status", status=504, body="text", times=5), tries=8),
+    "F02 token": _row(Fault(kind="status", resource_type="token", status=503, times=1)),
+    "F02 discovery": _row(
+        Fault(kind="status", resource_type="metadata", status=502, times=1),
+        Fault(kind="status", resource_type="smart-configuration", status=503, times=1),
+    ),
+    "F03 timeout": _row(Fault(kind="delay", resource_type="Observation", seconds=9, times=1), request_seconds=1),
+    "F03 reset": _row(_twice("reset")),
+    "F03 cut": _row(_twice("cut")),
+    "F04 drip": _row(
+        Fault(kind="drip", resource_type="Observation", seconds=0.3, times=1), request_seconds=1
+    ),
+    "F05 truncated": _row(Fault(kind="truncated_json", resource_type="Observation", times=1)),
+    **{
+        f"F07 page {k}": _row(Fault(kind="expire_token", resource_type="Observation", page=k, times=1))
+        for k in (1, 2, 3)
+    },
+    "F10 duplicates": _row(Fault(kind="duplicates")),
+    "F10 empty page": _row(Fault(kind="empty_page")),
+    "F10 long link": _row(Fault(kind="long_link")),
+    "F10 dead once": _row(Fault(kind="dead_link", resource_type="Observation", times=1)),
+    "F11 behind": _row(Fault(kind="clock_skew", seconds=-600)),
+    "F11 ahead": _row(Fault(kind="clock_skew", seconds=600)),
+    "F11 with F01": _row(
+        Fault(kind="clock_skew", seconds=300), _twice("status", status=429, retry_after="date:3")
+    ),
+    "F11 leeway": _row(Fault(kind="clock_skew", seconds=55)),
+}
+
+
+@pytest.mark.parametrize(("name", "dress"), cases(PASSING))
+def test_a_fault_that_passes_leaves_no_trace(world: World, name: str, dress: str) -> None:
+    clean, ehr = world.clean(dress), world.ehr(dress)
+    faults, limits = PASSING[name]
+    ehr.faults.set(*faults)
+    calls = ehr.state.token_calls
+    told = world.refresh(ehr, world.tenant(), **limits)
+    assert told.facts == clean.facts and told.ledger == clean.ledger and told.raw == clean.raw
+    if name.startswith("F07"):
+        assert ehr.state.token_calls == calls + 2, "the first token and exactly one renewal"
+    seen = [(r.interaction, r.status) for r in ehr.requests]
+    assert name.startswith(("F03", "F04", "F05", "F10", "F11")) or any(s >= 400 for _, s in seen), "it did strike"
+
+
+# Faults that stay ----------------------------------------------------------------------------------------------------
+
+LABS = ("vitals", "labs", "social_history", "assessments")
+"""What is searched as Observation."""
+EVERY = tuple(SECTIONS)
+Stay = tuple[tuple[Fault, ...], dict[str, Any], tuple[str, ...], str]
+
+
+def _stay(*faults: Fault, hurt: tuple[str, ...] = LABS, reason: str = "", **limits: Any) -> Stay:
+    return faults, limits, hurt, reason
+
+
+def _on(kind: str, **more: Any) -> Fault:
+    return Fault(kind=kind, resource_type="Observation", **more)  # type: ignore[arg-type]
+
+
+STAYING: dict[str, Stay] = {
+    "F01 absurd": _stay(_on("status", status=429, retry_after="999999999"), reason="http_429", max_wait_seconds=5),
+    "F01 date absurd": _stay(_on("status", status=429, retry_after="date:90000"), reason="http_429", max_wait_seconds=5),
+    "F02 one type": _stay(_on("status", status=503), reason="http_503", tries=2),
+    "F02 all": _stay(Fault(kind="status", status=502, body="html"), hurt=EVERY, reason="http_502", tries=2),
+    "F02 token": _stay(Fault(kind="status", resource_type="token", status=503), hurt=EVERY, reason="http_503"),
+    "F03 reset": _stay(_on("reset"), reason="connection_failed", tries=2),
+    "F03 cut": _stay(_on("cut"), reason="connection_failed", tries=2),
+    "F03 timeout": _stay(_on("delay", seconds=20), reason="timeout", tries=1, request_seconds=1),
+    "F04 drip": _stay(_on("drip", seconds=0.3), reason="timeout", tries=1, request_seconds=1),
+    "F04 endless": _stay(_on("endless_body"), reason="too_large", tries=1, max_body_bytes=200_000),
+    "F04 huge": _stay(_on("huge_line", size=400_000), reason="too_large", tries=1, max_body_bytes=200_000),
+    "F05 login page": _stay(_on("html_login"), reason="html_body"),
+    "F05 another resource": _stay(_on("wrong_resource")),
+    "F05 outcome": _stay(_on("operation_outcome")),
+    "F05 truncated": _stay(_on("truncated_json"), tries=2),
+    "F05 bad entries": _stay(_on("bad_entry")),
+    "F05 wrong entries": _stay(_on("wrong_entries")),
+    "F05 depth": _stay(_on("deep")),
+    "F06 foreign": _stay(Fault(kind="token_foreign"), hurt=EVERY, reason="egress_"),
+    "F08 revoked": _stay(Fault(kind="revoked_client"), hurt=EVERY, reason="needs_reauthorization"),
+    "F10 self": _stay(Fault(kind="self_loop", resource_type="Observation"), hurt=("vitals",), reason="paging_loop"),
+    "F10 A-B-A": _stay(_on("a_b_a"), hurt=("vitals",), reason="paging_loop"),
+    "F10 endless": _stay(_on("endless"), hurt=("vitals",), reason="paging_endless"),
+    "F10 foreign": _stay(_on("foreign_link"), hurt=("vitals",), reason="egress_"),
+    "F10 dead": _stay(_on("dead_link"), hurt=("vitals",), reason="a page was lost"),
+    "F10 redirect": _stay(_on("foreign_redirect"), reason="egress_"),
+}
+
+
+@pytest.mark.parametrize(("name", "dress"), cases(STAYING))
+def test_a_fault_that_stays_is_told_and_wipes_nothing(world: World, name: str, dress: str) -> None:
+    clean, ehr = world.clean(dress), world.ehr(dress)
+    faults, limits, hurt, reason = STAYING[name]
+    tenant = world.tenant()
+
+    ehr.faults.set(*faults)
+    struck = world.refresh(ehr, tenant, **limits)
+    told(struck, hurt, reason)
+    for entry, words in struck.entries.items():
+        assert entry in clean.entries, "nothing foreign"
+        assert name == "F05 depth" or words == clean.entries[entry]
+    for section in set(SECTIONS) - set(hurt):
+        assert struck.fetches[section].coverage.state == "present", section
+
+    ehr.faults.clear()
+    whole = world.refresh(ehr, tenant, **limits)
+    assert whole.facts == clean.facts and whole.ledger == clean.ledger, "the next refresh mends it"
+    assert set(whole.raw) >= set(clean.raw)
+
+    ehr.faults.set(*faults)
+    again = world.refresh(ehr, tenant, **limits)
+    told(again, hurt, reason)
+    assert set(again.entries) == set(clean.entries), "what was known is kept"
+
+
+def told(struck: Told, hurt: tuple[str, ...], reason: str) -> None:
+    """The coverage of the chart, not only of the fetch, says what is hurt and why."""
+    lines = {c.section: c for c in struck.chart.coverage}
+    whole = [s for s in hurt if lines[s].complete]
+    assert not whole, f"hurt and said to be whole: {whole}"
+    assert not reason or any(reason in lines[s].reason for s in hurt), {s: lines[s].reason for s in hurt}
+    assert struck.chart.ledger.balanced
