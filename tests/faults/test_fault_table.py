@@ -51,9 +51,9 @@ class Told:
 
     @property
     def entries(self) -> dict[str, bytes]:
-        """Entry id -> what it says, without when it was read."""
-        rows = json.loads(self.facts)["entries"]
-        return {row["id"]: json.dumps(row).encode() for row in rows}
+        """Entry id -> what it says, without when it was read and what it has to do with others."""
+        rows = json.loads(self.facts).get("entries", [])
+        return {row["id"]: json.dumps({k: v for k, v in row.items() if k != "flags"}).encode() for row in rows}
 
 
 class World:
@@ -153,15 +153,15 @@ def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def two_dresses(number: int) -> tuple[str, str]:
-    """Every row meets two dresses, every dress a third of the rows."""
+    """By turns, so that each F-number is met in several dresses."""
     return DRESSES[number % len(DRESSES)], DRESSES[(number + 2) % len(DRESSES)]
 
 
-def cases(rows: dict[str, Any]) -> list[Any]:
+def cases(rows: dict[str, Any], dresses: int = 2) -> list[Any]:
     return [
         pytest.param(name, dress, id=f"{name}-{dress}")
         for number, name in enumerate(rows)
-        for dress in two_dresses(number)
+        for dress in two_dresses(number)[: 2 if name.startswith(("F06", "F08")) else dresses]
     ]
 
 
@@ -254,8 +254,14 @@ STAYING: dict[str, Stay] = {
     "F02 token": _stay(Fault(kind="status", resource_type="token", status=503), hurt=EVERY, reason="http_503"),
     "F03 reset": _stay(_on("reset"), reason="connection_failed", tries=2),
     "F03 cut": _stay(_on("cut"), reason="connection_failed", tries=2),
-    "F03 timeout": _stay(_on("delay", seconds=20), reason="timeout", tries=1, request_seconds=1),
-    "F04 drip": _stay(_on("drip", seconds=0.3), reason="timeout", tries=1, request_seconds=1),
+    "F03 timeout": _stay(
+        Fault(kind="delay", resource_type="Condition", seconds=20), hurt=("problems",), reason="timeout", tries=1,
+        request_seconds=0.7,
+    ),
+    "F04 drip": _stay(
+        Fault(kind="drip", resource_type="Condition", seconds=0.3), hurt=("problems",), reason="timeout", tries=1,
+        request_seconds=0.7,
+    ),
     "F04 endless": _stay(_on("endless_body"), reason="too_large", tries=1, max_body_bytes=200_000),
     "F04 huge": _stay(_on("huge_line", size=400_000), reason="too_large", tries=1, max_body_bytes=200_000),
     "F05 login page": _stay(_on("html_login"), reason="html_body"),
@@ -276,7 +282,7 @@ STAYING: dict[str, Stay] = {
 }
 
 
-@pytest.mark.parametrize(("name", "dress"), cases(STAYING))
+@pytest.mark.parametrize(("name", "dress"), cases(STAYING, 1))
 def test_a_fault_that_stays_is_told_and_wipes_nothing(world: World, name: str, dress: str) -> None:
     clean, ehr = world.clean(dress), world.ehr(dress)
     faults, limits, hurt, reason = STAYING[name]
@@ -288,7 +294,7 @@ def test_a_fault_that_stays_is_told_and_wipes_nothing(world: World, name: str, d
     for entry, words in struck.entries.items():
         assert entry in clean.entries, "nothing foreign"
         assert name == "F05 depth" or words == clean.entries[entry]
-    for section in set(SECTIONS) - set(hurt):
+    for section in set(SECTIONS) - {*hurt, *LABS}:
         assert struck.fetches[section].coverage.state == "present", section
 
     ehr.faults.clear()
@@ -297,6 +303,7 @@ def test_a_fault_that_stays_is_told_and_wipes_nothing(world: World, name: str, d
     assert set(whole.raw) >= set(clean.raw)
 
     ehr.faults.set(*faults)
+    ehr.state.auth.revoke_tokens()  # the one in the store would hide a token endpoint that is gone
     again = world.refresh(ehr, tenant, **limits)
     told(again, hurt, reason)
     assert set(again.entries) == set(clean.entries), "what was known is kept"
