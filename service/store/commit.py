@@ -198,7 +198,9 @@ def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, 
         return 0
     if any(not r.resource_id for r in fetch.rejected):
         return 0  # which resource it was cannot be told: any of those that are not there
-    kept = {f"{kind}/{found}" for kind, found in newest} | {f"{r.resource_type}/{r.resource_id}" for r in fetch.rejected}
+    kept = {f"{kind}/{found}" for kind, found in newest} | {
+        f"{r.resource_type}/{r.resource_id}" for r in fetch.rejected
+    }
     kept |= {m.reference for m in fetch.missing}
     # What could not be read may lead to others (a panel to its members): then only what was searched can be gone.
     only = fetch.coverage.resource_type if fetch.missing else ""

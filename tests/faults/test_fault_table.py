@@ -92,9 +92,7 @@ class World:
 
     def site(self, ehr: PracticeEhr, **limits: Any) -> SiteConfig:
         dress = ehr.state.dress
-        overrides: dict[str, Any] = {"paging": {"count": PAGE}} | (
-            PRACTICE if dress.profile == "athenahealth" else {}
-        )
+        overrides: dict[str, Any] = {"paging": {"count": PAGE}} | (PRACTICE if dress.profile == "athenahealth" else {})
         more = {"overrides": overrides, "limits": limits, "variant": dress.variant}
         return site_at(ehr.base_url, dress.profile, auth="backend", **more)
 
@@ -195,9 +193,7 @@ PASSING: dict[str, Row] = {
     "F03 timeout": _row(Fault(kind="delay", resource_type="Observation", seconds=9, times=1), request_seconds=1),
     "F03 reset": _row(_twice("reset")),
     "F03 cut": _row(_twice("cut")),
-    "F04 drip": _row(
-        Fault(kind="drip", resource_type="Observation", seconds=0.3, times=1), request_seconds=1
-    ),
+    "F04 drip": _row(Fault(kind="drip", resource_type="Observation", seconds=0.3, times=1), request_seconds=1),
     "F05 truncated": _row(Fault(kind="truncated_json", resource_type="Observation", times=1)),
     **{
         f"F07 page {k}": _row(Fault(kind="expire_token", resource_type="Observation", page=k, times=1))
@@ -209,9 +205,7 @@ PASSING: dict[str, Row] = {
     "F10 dead once": _row(Fault(kind="dead_link", resource_type="Observation", times=1)),
     "F11 behind": _row(Fault(kind="clock_skew", seconds=-600)),
     "F11 ahead": _row(Fault(kind="clock_skew", seconds=600)),
-    "F11 with F01": _row(
-        Fault(kind="clock_skew", seconds=300), _twice("status", status=429, retry_after="date:3")
-    ),
+    "F11 with F01": _row(Fault(kind="clock_skew", seconds=300), _twice("status", status=429, retry_after="date:3")),
     "F11 leeway": _row(Fault(kind="clock_skew", seconds=55)),
 }
 
@@ -248,18 +242,26 @@ def _on(kind: str, **more: Any) -> Fault:
 
 STAYING: dict[str, Stay] = {
     "F01 absurd": _stay(_on("status", status=429, retry_after="999999999"), reason="http_429", max_wait_seconds=5),
-    "F01 date absurd": _stay(_on("status", status=429, retry_after="date:90000"), reason="http_429", max_wait_seconds=5),
+    "F01 date absurd": _stay(
+        _on("status", status=429, retry_after="date:90000"), reason="http_429", max_wait_seconds=5
+    ),
     "F02 one type": _stay(_on("status", status=503), reason="http_503", tries=2),
     "F02 all": _stay(Fault(kind="status", status=502, body="html"), hurt=EVERY, reason="http_502", tries=2),
     "F02 token": _stay(Fault(kind="status", resource_type="token", status=503), hurt=EVERY, reason="http_503"),
     "F03 reset": _stay(_on("reset"), reason="connection_failed", tries=2),
     "F03 cut": _stay(_on("cut"), reason="connection_failed", tries=2),
     "F03 timeout": _stay(
-        Fault(kind="delay", resource_type="Condition", seconds=20), hurt=("problems",), reason="timeout", tries=1,
+        Fault(kind="delay", resource_type="Condition", seconds=20),
+        hurt=("problems",),
+        reason="timeout",
+        tries=1,
         request_seconds=0.7,
     ),
     "F04 drip": _stay(
-        Fault(kind="drip", resource_type="Condition", seconds=0.3), hurt=("problems",), reason="timeout", tries=1,
+        Fault(kind="drip", resource_type="Condition", seconds=0.3),
+        hurt=("problems",),
+        reason="timeout",
+        tries=1,
         request_seconds=0.7,
     ),
     "F04 endless": _stay(_on("endless_body"), reason="too_large", tries=1, max_body_bytes=200_000),
@@ -316,3 +318,92 @@ def told(struck: Told, hurt: tuple[str, ...], reason: str) -> None:
     assert not whole, f"hurt and said to be whole: {whole}"
     assert not reason or any(reason in lines[s].reason for s in hurt), {s: lines[s].reason for s in hurt}
     assert struck.chart.ledger.balanced
+
+
+# What a person authorized, with a refresh token that is good for one use ------------------------------------------------
+
+
+def signed_in(world: World, ehr: PracticeEhr, tenant: str) -> SiteConfig:
+    """A standalone site with its authorization in the store, as the callback leaves it there."""
+    more = {"redirect_uri": REDIRECT, "client_auth": "none", "client_id": APP, "variant": ehr.state.dress.variant}
+    overrides = {"paging": {"count": PAGE}} | (PRACTICE if ehr.state.dress.profile == "athenahealth" else {})
+    site = site_at(ehr.base_url, ehr.state.dress.profile, auth="standalone", overrides=overrides, **more)
+    tokens = world.store.tokens(tenant, PATIENT)
+
+    async def begin() -> None:
+        async with Source(tenant, site, tokens=tokens) as source:
+            url, kept = await source.begin_launch()
+            back = await asyncio.to_thread(sign_in, url, PATIENT)
+            await tokens.put(site.name, await source.finish_launch(kept, params(back)))
+
+    world.store.put_site(tenant, site)
+    asyncio.run(begin())
+    return site
+
+
+DELEGATED: dict[str, tuple[Fault, ...]] = {
+    "F06": (Fault(kind="token_moved"),),
+    **{f"F07 page {k}": (Fault(kind="expire_token", resource_type="Observation", page=k, times=1),) for k in (1, 2, 3)},
+    "F09 all at once": (),
+    "F11 ahead": (Fault(kind="clock_skew", seconds=600),),
+    "F11 behind": (Fault(kind="clock_skew", seconds=-600),),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "dress"), [pytest.param(n, d, id=f"{n}-{d}") for n in DELEGATED for d in ("epic", "oracle_health")]
+)
+def test_a_persons_authorization_survives_with_one_refresh_and_an_equal_chart(
+    world: World, name: str, dress: str
+) -> None:
+    ehr, tenant = world.ehr(dress), world.tenant()
+    site = signed_in(world, ehr, tenant)
+    clean = world.refresh(ehr, tenant, site=site)
+    calls = ehr.state.token_calls
+
+    def end_tokens(at: PracticeEhr) -> None:
+        at.faults.set(*DELEGATED[name])  # once discovery is over: a token endpoint moves behind our back
+        if not name.startswith("F07"):
+            at.state.auth.revoke_tokens()  # every request that is under way now comes back with 401
+
+    told = world.refresh(ehr, tenant, site=site, meanwhile=end_tokens)
+    assert told.facts == clean.facts and told.ledger == clean.ledger and told.raw == clean.raw
+    moved = name == "F06"  # once at the old place, once at the new one
+    assert ehr.state.token_calls == calls + 1 + moved, "exactly one refresh"
+    assert world.refresh(ehr, tenant, site=site).facts == clean.facts, "with the refresh token that replaced the other"
+
+
+@pytest.mark.parametrize("dress", ["epic", "oracle_health"])
+def test_f08_an_authorization_that_ended_is_told_keeps_the_chart_and_is_asked_about_once(
+    world: World, dress: str
+) -> None:
+    ehr, tenant = world.ehr(dress), world.tenant()
+    site = signed_in(world, ehr, tenant)
+    clean = world.refresh(ehr, tenant, site=site)
+    ehr.faults.set(Fault(kind="refresh_revoked"))
+    ehr.state.auth.revoke_tokens()
+    calls = ehr.state.token_calls
+    struck = [world.refresh(ehr, tenant, site=site) for _ in range(2)]
+    assert ehr.state.token_calls == calls + 1
+    for run in struck:
+        assert run.entries == clean.entries and {c.state for c in run.chart.coverage} == {"stale"}
+        assert {f.coverage.state for f in run.fetches.values()} == {"not_authorized"}
+        told(run, EVERY, "needs_reauthorization")
+    ehr.faults.clear()
+    assert world.refresh(ehr, tenant, site=signed_in(world, ehr, tenant)).facts == clean.facts
+
+
+@pytest.mark.parametrize("zone", ["Australia/Lord_Howe", "America/New_York", "Pacific/Kiritimati"])
+def test_f11_our_own_time_zone_does_not_matter(world: World, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-hour summer time, the wrong side of midnight, the far side of the date line."""
+    clean, ehr = world.clean("epic"), world.ehr("epic")
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        tenant = world.tenant()
+        once, twice = (world.refresh(ehr, tenant) for _ in range(2))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert once.facts == twice.facts == clean.facts
+    assert once.raw == twice.raw == clean.raw, "the overlap is read again and changes nothing"
