@@ -17,14 +17,14 @@ from typing import Any
 import psycopg
 import pytest
 from adapter_kit import Clock, balanced, opened, site_at
-from fault_kit import PATIENT, PRACTICE, hospital, record
+from fault_kit import PATIENT, PRACTICE, hospital
 from sign_in_kit import app_at, params, sign_in
 from workflow_kit import facts
 
 from adapters.profile import SiteConfig
 from adapters.source import SectionFetch, Source
 from models.record import SECTIONS, Chart, Ledger
-from service.practice_ehr import Fault, PracticeEhr, load_dress
+from service.practice_ehr import Fault, PracticeEhr
 from service.settings import Settings
 from service.store import Store
 
