@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -25,6 +27,7 @@ from adapters.profile import SiteConfig
 from adapters.source import SectionFetch, Source
 from models.record import SECTIONS, Chart, Ledger
 from service.practice_ehr import Fault, PracticeEhr
+from service.practice_ehr.faults import Faults
 from service.settings import Settings
 from service.store import Store
 
@@ -163,6 +166,24 @@ def cases(rows: dict[str, Any], dresses: int = 2) -> list[Any]:
     ]
 
 
+PAGE_OF_FAULTS = Path(__file__).parents[2] / "docs" / "practice-ehr.md"
+
+
+def test_the_rehearsals_of_the_documentation_are_the_table(tmp_path: Path) -> None:
+    """What a user copies from the page loads, and is a fault that the tests below hold the product to."""
+    rows = re.findall(r"^\| (F\d\d) \|[^|]*\| (.*) \|$", PAGE_OF_FAULTS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [number for number, _ in rows] == [f"F{n:02}" for n in range(1, 12)]
+    ours = [(n, f) for n, row in [*PASSING.items(), *STAYING.items()] for f in row[0]]
+    ours += [(n, f) for n, faults in DELEGATED.items() for f in faults] + [("F08", Fault(kind="refresh_revoked"))]
+    tested = {(name[:3], fault.kind) for name, fault in ours} | {("F09", "expire_token"), ("F05", "huge_line")}
+    for number, cell in rows:
+        lines = re.findall(r"\{ kind = [^}]*\}", cell)
+        file = tmp_path / f"{number}.toml"
+        file.write_text(f"faults = [{', '.join(lines)}]", encoding="utf-8")
+        faults = Faults.from_file(file).items
+        assert faults and {(number, f.kind) for f in faults} <= tested
+
+
 # Faults that pass ----------------------------------------------------------------------------------------------------
 
 Row = tuple[tuple[Fault, ...], dict[str, Any]]
@@ -222,6 +243,16 @@ def test_a_fault_that_passes_leaves_no_trace(world: World, name: str, dress: str
         assert ehr.state.token_calls == calls + 2, "the first token and exactly one renewal"
     seen = [(r.interaction, r.status) for r in ehr.requests]
     assert name.startswith(("F03", "F04", "F05", "F10", "F11")) or any(s >= 400 for _, s in seen), "it did strike"
+
+
+@pytest.mark.parametrize("dress", ["epic", "oracle_health", "athenahealth"])
+def test_f05_a_line_of_five_megabytes_is_read_with_its_page(world: World, dress: str) -> None:
+    clean, ehr = world.clean(dress), world.ehr(dress)
+    ehr.faults.set(Fault(kind="huge_line", resource_type="Condition", times=1))
+    told = world.refresh(ehr, world.tenant())
+    assert set(told.entries) == set(clean.entries) and told.ledger == clean.ledger
+    assert [c.complete for c in told.chart.coverage] == [c.complete for c in clean.chart.coverage]
+    assert len(set(told.raw) - set(clean.raw)) == 1, "the one that is longer"
 
 
 # Faults that stay ----------------------------------------------------------------------------------------------------
