@@ -218,7 +218,8 @@ def _because(reason: str) -> str:
 def _loses(found: TypeFound) -> str:
     """What the record lacks for it."""
     sections = dict.fromkeys(s for search in found.searches.values() for s in search.sections)
-    return f"the record lacks (part of) {', '.join(s.replace('_', ' ') for s in sections) or 'it'}"
+    named = ", ".join(s.replace("_", " ") for s in sections) or "it"
+    return f"the record lacks {'a part of ' if found.state == 'truncated' else ''}{named}"
 
 
 def windows(upgrades: tuple[Upgrade, ...], today: date) -> tuple[Window, ...]:

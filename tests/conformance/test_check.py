@@ -93,9 +93,7 @@ async def test_what_is_missing_refused_by_scope_and_refused_live_are_told_apart(
     assert told["Encounter"] == ("live", "failed") and "html_body" in report.types["Encounter"].reason
     assert told["AllergyIntolerance"] == ("live", "present"), "one refused type never stops the others"
     lines, page = report.attention(), report_page(report)
-    assert lines[0].startswith("Encounter: failed (html_body") and lines[0].endswith(
-        "the record lacks (part of) encounters"
-    )
+    assert lines[0].startswith("Encounter: failed (html_body") and lines[0].endswith("the record lacks encounters")
     assert [line.partition(":")[0] for line in lines[1:4]] == ["Condition", "Immunization", "Procedure"], "by gravity"
     assert any(line.startswith("Cannot be read") and "Medication" in line for line in lines)
     assert any(line.startswith("Only declared") and "Location" in line for line in lines)
