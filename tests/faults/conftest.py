@@ -1,4 +1,4 @@
-"""Faults use the kits of the adapters and of the practice EHR, beside their own."""
+"""Faults use the kits of the adapters, the practice EHR and the workflows, beside their own."""
 
 import sys
 from pathlib import Path
