@@ -63,6 +63,8 @@ def show(report: ConformanceReport, files: list[str]) -> None:
     render.row(made, "probes", f"live, {took}" if report.probed else report.not_probed_because)
     if report.deadline_passed:
         render.row(made, "deadline", "passed: what did not answer in time is told as failed", style="red")
+    for line in report.attention():
+        render.row(made, "look at", line, style="yellow")
     for window in report.upgrades:
         render.row(made, "upgrades", f"{window.next_month or 'no months published'}: {window.upgrade.note}")
     console.print(made)

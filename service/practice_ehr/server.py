@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import UTC
+from email.utils import formatdate
 from urllib.parse import parse_qsl
 
 import orjson
@@ -27,7 +27,7 @@ from service.practice_ehr.outcome import Refused, Reply, bad_request, refused, r
 from service.practice_ehr.query import MOVED
 from service.practice_ehr.signing_in import SigningIn
 from service.practice_ehr.store import Store
-from service.practice_ehr.transport import Cut, Drip, Endless, Reset
+from service.practice_ehr.transport import Cut, Dated, Drip, Endless, Reset
 from service.practice_ehr.wear import of_the_dress, wear
 
 MOST_BODY_BYTES = 1_000_000
@@ -232,7 +232,7 @@ class PracticeServer:
                 )
             )
             if fault.retry_after is not None:
-                reply.headers["Retry-After"] = _retry_after(fault.retry_after)
+                reply.headers["Retry-After"] = _retry_after(fault.retry_after, self.auth.now())
             return _response(reply)
         if "html_login" in due:
             return Response(LOGIN_PAGE, 200, media_type="text/html; charset=utf-8")
@@ -328,6 +328,7 @@ def create_app(hospital: Hospital, *, origin: str | None = None) -> Starlette:
         other = practice.dress.base_path.replace("{tenant}", "{other}")
         routes.append(Route(other + "/{path:path}", practice.nowhere, methods=METHODS))
     app = Starlette(routes=routes)
+    app.add_middleware(Dated, clock=practice.auth.now)
     app.state.practice = practice
     return app
 
@@ -347,10 +348,9 @@ def _url(request: Request, origin: str) -> str:
     return f"{origin}{request.url.path}{'?' + query if query else ''}"
 
 
-def _retry_after(text: str) -> str:
-    if not text.startswith("date:"):
-        return text
-    return format_datetime(datetime.now(UTC) + timedelta(seconds=float(text.removeprefix("date:"))), usegmt=True)
+def _retry_after(text: str, now: float) -> str:
+    """As given, or the date so many seconds after `now` (Unix time of the hospital's clock)."""
+    return formatdate(now + float(text.removeprefix("date:")), usegmt=True) if text.startswith("date:") else text
 
 
 async def _params(request: Request, target: Target) -> list[tuple[str, str]]:

@@ -174,6 +174,8 @@ def _is_late(db: Connection, here: dict[str, Any], line: Coverage) -> bool:
 def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, now: str) -> int:
     """Which resources are current for the section. A complete answer tells what vanished; returns how many did.
 
+    What an answer offered and we could not read, or not follow, has not vanished.
+
     A content received earlier than the one that is current does not replace it: a failed answer has no time of its
     own (see `_is_late`), its resources do.
     """
@@ -195,13 +197,21 @@ def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, 
         )
     if fetch.coverage.state not in GOOD or fetch.coverage.state == "truncated":
         return 0
-    kept = [f"{kind}/{found}" for kind, found in newest]
+    if any(not r.resource_id for r in fetch.rejected):
+        return 0  # which resource it was cannot be told: any of those that are not there
+    kept = {f"{kind}/{found}" for kind, found in newest} | {
+        f"{r.resource_type}/{r.resource_id}" for r in fetch.rejected
+    }
+    kept |= {m.reference for m in fetch.missing}
+    # What could not be read may lead to others (a panel to its members): then only what was searched can be gone.
+    only = fetch.coverage.resource_type if fetch.missing else ""
     vanished = db.execute(
         text(
             "update membership set gone_at = :w where tenant = :t and patient_id = :p and site = :s and section = :x "
-            "and gone_at is null and not (resource_type || '/' || resource_id = any(cast(:kept as text[])))"
+            "and gone_at is null and not (resource_type || '/' || resource_id = any(cast(:kept as text[]))) "
+            "and (:only = '' or resource_type = :only)"
         ),
-        here | {"w": instant(fetch.coverage.as_of or now), "kept": kept},
+        here | {"w": instant(fetch.coverage.as_of or now), "kept": sorted(kept), "only": only},
     )
     return int(vanished.rowcount)
 
