@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from adapters.conformance import Difference
+from adapters.conformance.report import Window
+
 SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 FhirId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
 PatientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -47,6 +50,15 @@ class SiteSearchBody(Body):
         if not (self.identifier or self.family or self.given or self.birth_date):
             raise ValueError("at least one criterion is needed")
         return self
+
+
+class CheckBody(Body):
+    """How to check a site."""
+
+    patient: FhirId | None = Field(
+        default=None,
+        description="A test patient's id at the site: everything is probed with it. None: nothing is probed.",
+    )
 
 
 class RegisterBody(Body):
@@ -138,6 +150,34 @@ class Sites(BaseModel):
 
     items: list[Site]
     count: int
+
+
+class SiteReportRow(Answer):
+    """One check of a site. `report_id` is its moment as addresses write it: 20261125T012300Z."""
+
+    report_id: str
+    checked_at: str
+    state: str
+    probed: bool
+    software: str = ""
+
+
+class SiteReports(BaseModel):
+    """All reports of a site, newest first."""
+
+    items: list[SiteReportRow]
+    count: int
+
+
+class SiteDiff(BaseModel):
+    """What changed, worst first; `counts` by severity: breaks, degrades, info."""
+
+    before: str
+    after: str
+    probed: bool
+    counts: dict[str, int]
+    differences: list[Difference]
+    upgrades: list[Window]
 
 
 class SitePatients(BaseModel):

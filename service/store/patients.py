@@ -46,6 +46,15 @@ class Patients(Sites):
             )
         return ours
 
+    def patient_of(self, tenant: str, site: str, site_patient_id: str) -> str | None:
+        """Our id of a site's patient; None where nobody registered them."""
+        with self.database.transaction(tenant) as db:
+            found: str | None = db.execute(
+                text("select patient_id from patient_links where tenant = :t and site = :s and site_patient_id = :p"),
+                {"t": tenant, "s": site, "p": site_patient_id},
+            ).scalar()
+        return found
+
     def links(self, tenant: str, patient_id: str) -> dict[str, str]:
         """Site -> the patient's id there."""
         with self.database.transaction(tenant) as db:

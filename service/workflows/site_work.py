@@ -199,7 +199,7 @@ def _report(site: str, state: str, detail: str, sections: dict[str, dict[str, An
 
 def check_site(store: Store, tenant: str, site: str, patient_id: str | None = None) -> dict[str, Any]:
     """Discover and authorize at a site, probe it with a test patient where one is given (their id at the site), and keep
-    the report. What the site declares, grants and refuses; the whole report is under `conformance`.
+    the report. What the site declares, grants and refuses; the report's id is under `report`, the whole under `conformance`.
     """
     config = store.site(tenant, site)
 
@@ -215,10 +215,11 @@ def check_site(store: Store, tenant: str, site: str, patient_id: str | None = No
         store.set_site_state(tenant, site, state_of(error), f"{error.code}: {error}")
         return {"site": site, "state": state_of(error), "error": error.to_dict()}
     whole = report.model_dump(mode="json")
+    kept = {"report": store.add_site_report(tenant, site, whole), "conformance": whole}
     if report.error is not None:
         detail = f"{report.error.code}: {report.error.message}"
-        store.set_site_state(tenant, site, report.state, detail, {"conformance": whole})
-        return {"site": site, "state": report.state, "error": whole["error"], "conformance": whole}
+        store.set_site_state(tenant, site, report.state, detail)
+        return {"site": site, "state": report.state, "error": whole["error"]} | kept
     answer = {
         "site": site,
         "state": "ready",
@@ -233,7 +234,6 @@ def check_site(store: Store, tenant: str, site: str, patient_id: str | None = No
         ],
         "types_refused": report.refused(),
         "types_not_declared": report.missing(),
-        "conformance": whole,
     }
     store.set_site_state(tenant, site, "ready", "", answer)
-    return answer
+    return answer | kept
