@@ -13,6 +13,12 @@ from service.api.conformance import PREVIOUS
 from service.api.problems import Problem
 from service.api.schemas import (
     CheckBody,
+    ClientSecret,
+    ConnectAddress,
+    Disconnected,
+    OfPatient,
+    Rotated,
+    Rotation,
     Site,
     SiteDiff,
     SitePatients,
@@ -104,6 +110,42 @@ def _shown(report: ConformanceReport, request: Request) -> ConformanceReport | H
     if "text/html" not in request.headers.get("accept", ""):
         return report
     return HTMLResponse(report_page(report), headers={"Content-Security-Policy": REPORT_CSP})
+
+
+@router.post("/{site}/connect")
+def connect_site(
+    site: str, caller: Caller, services: Use, request: Request, body: OfPatient | None = None
+) -> ConnectAddress:
+    """The address at which a person signs in at the site and lets us in, for an hour. For a site with
+    `auth = "standalone"`; with a patient, the authorization must be for them."""
+    patient = _about(request, body)
+    return ConnectAddress(site=site, open=services.connect_address(caller.tenant, site, patient))
+
+
+@router.post("/{site}/disconnect")
+def disconnect_site(
+    site: str, caller: Caller, services: Use, request: Request, body: OfPatient | None = None
+) -> Disconnected:
+    """Revoke at the site, and forget here, what people authorized: all of it, or one patient's."""
+    return Disconnected.model_validate(services.disconnect(caller.tenant, site, _about(request, body)))
+
+
+@router.put("/{site}/secret", status_code=204)
+def put_secret(site: str, body: ClientSecret, caller: Caller, services: Use) -> None:
+    """Seal the client secret that the site gave us. No route gives it back."""
+    services.put_client_secret(caller.tenant, site, body.secret.get_secret_value().strip())
+
+
+@router.post("/{site}/rotate-key")
+def rotate_key(site: str, body: Rotation, caller: Caller, services: Use) -> Rotated:
+    """One step of rotating our key at a site: `publish` a new one beside the old, `switch` to it, `drop_old`."""
+    return Rotated.model_validate(services.rotate_key(caller.tenant, site, body.step))
+
+
+def _about(request: Request, body: OfPatient | None) -> str:
+    """Whose authorization is meant; the audit row names them too."""
+    request.state.patient_id = patient = (body.patient_id if body else None) or ""
+    return patient
 
 
 @router.post("/{site}/patients/search")

@@ -38,9 +38,16 @@ def start(request: Request, services: Use) -> Response:
 
 @router.get("/smart/launch", include_in_schema=False)
 def launch(request: Request, services: Use) -> Response:
-    """An EHR opens us: `iss` is its FHIR base, `launch` its word for what is on the screen."""
+    """An EHR opens us: `iss` is its FHIR base, `launch` its word for what is on the screen. The base must be one site's."""
     asked = request.query_params
     return _depart(request, services.start_from_ehr(asked.get("iss", ""), asked.get("launch", "")))
+
+
+@router.get("/smart/launch/{tenant}/{site}", include_in_schema=False)
+def launch_at(tenant: str, site: str, request: Request, services: Use) -> Response:
+    """The same at the address of one site: where several have one base, only this says which is meant."""
+    asked = request.query_params
+    return _depart(request, services.start_at_site(tenant, site, asked.get("iss", ""), asked.get("launch", "")))
 
 
 @router.get(CALLBACK_PATH, include_in_schema=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from adapters.conformance import Difference
 from adapters.conformance.report import Window
@@ -59,6 +59,24 @@ class CheckBody(Body):
         default=None,
         description="A test patient's id at the site: everything is probed with it. None: nothing is probed.",
     )
+
+
+class OfPatient(Body):
+    """Whose authorization is meant."""
+
+    patient_id: PatientId | None = Field(default=None, description="Our id; None: of the site, or of all patients.")
+
+
+class ClientSecret(Body):
+    """A secret for us. It is never repeated, in errors neither."""
+
+    secret: SecretStr = Field(min_length=1, max_length=1000)
+
+
+class Rotation(Body):
+    """One step of a rotation."""
+
+    step: Literal["publish", "switch", "drop_old"]
 
 
 class RegisterBody(Body):
@@ -150,6 +168,29 @@ class Sites(BaseModel):
 
     items: list[Site]
     count: int
+
+
+class ConnectAddress(BaseModel):
+    """What a person opens in a browser within the hour. Whoever has it can begin a sign-in at the site, no more."""
+
+    site: str
+    open: str
+
+
+class Disconnected(BaseModel):
+    """How many authorizations ended, and how many of these the site confirmed."""
+
+    site: str
+    ended: int
+    confirmed_by_site: int
+
+
+class Rotated(BaseModel):
+    """The key that signs now, and the public keys that are published."""
+
+    site: str
+    signs: str
+    jwks: dict[str, list[dict[str, Any]]]
 
 
 class SiteReportRow(Answer):

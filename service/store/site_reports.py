@@ -21,7 +21,7 @@ class SiteReports:
         with self.database.transaction(tenant) as db:
             db.execute(
                 text(
-                    "insert into site_reports (tenant, site, report_id, report) values (:t, :s, :i, cast(:r as jsonb)) "
+                    "insert into site_reports (tenant, site, report_id, report) values (:t, :s, :i, cast(:r as json)) "
                     "on conflict (tenant, site, report_id) do update set report = excluded.report, made = now()"
                 ),
                 {"t": tenant, "s": site, "i": report_id, "r": as_json(report)},

@@ -63,6 +63,15 @@ class Sites(SiteReports):
             for r in rows
         ]
 
+    def launch_sites(self, fhir_base: str) -> list[tuple[str, str]]:
+        """(tenant, name) of the sites, of all tenants, that the EHR with this address may open.
+
+        The one question about sites that comes before a tenant is known; row-level security answers it with those only.
+        """
+        with self.database.launch_lookup(fhir_base) as db:
+            rows = db.execute(text("select tenant, name from sites order by tenant, name")).all()
+        return [(r.tenant, r.name) for r in rows]
+
     def set_site_state(
         self, tenant: str, name: str, state: str, detail: str = "", report: dict[str, Any] | None = None
     ) -> None:

@@ -67,7 +67,9 @@ class World:
         if site.client_auth == "private_key_jwt":
             self.store.client_key(TENANT, name)
             known = {"keys": tuple(self.store.public_keys(TENANT, name))}
-        self.ehr.register_app(site.client_id, app_at(site.redirect_uri, f"{self.api}/smart/launch", **known))
+        self.ehr.register_app(
+            site.client_id, app_at(site.redirect_uri, f"{self.api}/smart/launch/{TENANT}/{name}", **known)
+        )
 
     def browser(self) -> httpx.Client:
         return httpx.Client(base_url=self.api, timeout=20, trust_env=False, verify=False)
@@ -227,10 +229,13 @@ def test_an_iss_that_is_no_configured_site_is_not_even_looked_up(world: World) -
     before = len(world.ehr.requests)
     with other, world.browser() as browser:
         for iss in hostile:
-            answer = browser.get("/smart/launch", params={"iss": iss, "launch": "x"})
-            assert "no site with this address" in refused(answer).lower() and "set-cookie" not in answer.headers
+            for path in ("/smart/launch", f"/smart/launch/{TENANT}/mine"):
+                answer = browser.get(path, params={"iss": iss, "launch": "x"})
+                assert "no site with this address" in refused(answer).lower() and "set-cookie" not in answer.headers
         assert other.requests == [] and len(world.ehr.requests) == before
-        with_slash = browser.get("/smart/launch", params={"iss": f"{world.ehr.base_url}/", "launch": "x"})
+        with_slash = browser.get(
+            f"/smart/launch/{TENANT}/mine", params={"iss": f"{world.ehr.base_url}/", "launch": "x"}
+        )
         assert with_slash.status_code == 303, "a slash at the end names the same base"
 
 

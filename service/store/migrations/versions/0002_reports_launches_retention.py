@@ -6,13 +6,14 @@ revision = "0002"
 down_revision = "0001"
 
 REPORTS = """
+-- json, not jsonb: a report is shown in the order in which it was made.
 create table site_reports (
-  tenant text not null, site text not null, report_id text not null, report jsonb not null,
+  tenant text not null, site text not null, report_id text not null, report json not null,
   made timestamptz not null default now(),
   primary key (tenant, site, report_id));
 alter table sites no force row level security;
 insert into site_reports (tenant, site, report_id, report, made)
-  select tenant, name, translate(report->'conformance'->>'checked_at', '-:', ''), report->'conformance',
+  select tenant, name, translate(report->'conformance'->>'checked_at', '-:', ''), cast(report->'conformance' as json),
     coalesce(checked_at, now())
   from sites where report->'conformance'->>'checked_at' is not null;
 update sites set report = report - 'conformance' where report ? 'conformance';
