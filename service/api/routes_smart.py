@@ -55,7 +55,7 @@ def callback(request: Request, services: Use) -> HTMLResponse:
     """The browser is back from the site's sign-in."""
     answer = dict(request.query_params) if len(request.url.query) <= LARGEST_ANSWER else {}
     arrival = services.arrive(answer, request.cookies)
-    request.state.principal = _site(arrival.tenant, arrival.site)
+    request.state.principal = _site(arrival.tenant, arrival.site, arrival.user)
     request.state.patient_id = arrival.patient_id
     return render("connected.html", arrival=arrival)
 
@@ -75,6 +75,6 @@ def _depart(request: Request, departure: Departure) -> Response:
     return answer
 
 
-def _site(tenant: str, site: str) -> Principal:
-    """Who is named in the audit: the sign-in at a site, which has no role here and may do nothing else."""
-    return Principal(tenant, f"smart:{site}", "")
+def _site(tenant: str, site: str, user: str = "") -> Principal:
+    """Who is named in the audit: the sign-in at a site and, once it is known, the person; no role, and no right here."""
+    return Principal(tenant, f"smart:{site}:{user}" if user else f"smart:{site}", "")

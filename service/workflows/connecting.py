@@ -63,7 +63,7 @@ class Departure:
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a finished sign-in gave."""
+    """What a finished sign-in gave. `user`: who signed in, as the audit names them."""
 
     tenant: str
     site: str
@@ -225,7 +225,8 @@ class Connecting:
         _run(self._keep(tenant, config.name, own, token))
         self._store.set_site_state(tenant, config.name, "ready", "")
         refused = tuple(t for t in types if t not in granted)
-        return Arrival(tenant, config.name, patient_id, token.user, refused, bool(token.refresh_token))
+        user = self._store.person_reference(tenant, config.name, token.user)
+        return Arrival(tenant, config.name, patient_id, user, refused, bool(token.refresh_token))
 
     async def _keep(self, tenant: str, site: str, patient: str, token: Token) -> None:
         """In place of the authorization before. Under the lock: a renewal of that one which is under way ends first."""

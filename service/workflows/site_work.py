@@ -136,13 +136,20 @@ class _SiteWork:
     async def _commit(self, fetches: Sequence[SectionFetch], source: Source | None) -> None:
         """Commit. While the database is away what was fetched waits here; it is not asked for again."""
         rules = source.profile.normalization if source else None
-        await asyncio.to_thread(
-            patiently,
-            lambda: self._store.commit_fetch(
-                self._tenant, self._patient_id, self._config.name, fetches, rules, run_id=self._run_id
-            ),
-            self._stopping,
-        )
+        user = source.auth.authorized_by if source else ""
+
+        def commit() -> None:
+            self._store.commit_fetch(
+                self._tenant,
+                self._patient_id,
+                self._config.name,
+                fetches,
+                rules,
+                run_id=self._run_id,
+                authorized_by=self._store.person_reference(self._tenant, self._config.name, user),
+            )
+
+        await asyncio.to_thread(patiently, commit, self._stopping)
         for fetch in fetches:
             log.debug(
                 "section_committed",

@@ -125,7 +125,8 @@ def test_a_patient_connects_and_their_record_is_read(world: World, kind: str) ->
     assert (token.patient, token.user, bool(token.refresh_token)) == ("alder", "Patient/alder", True)
     assert world.token(name) is None and world.token(name, "birch") is None
     patient_id = world.store.register_patient(TENANT, name, "alder")
-    assert world.audited()[-1] == (f"smart:{name}", "GET /smart/callback", "ok", patient_id)
+    me = world.store.person_reference(TENANT, name, "Patient/alder")
+    assert world.audited()[-1] == (f"smart:{name}:{me}", "GET /smart/callback", "ok", patient_id)
     report = refresh_site(world.store, TENANT, world.store.begin_run(TENANT, patient_id, [name]), patient_id, name)
     assert report["state"] == "ready" and report["ledger"]["stored"] > 30
     found = check_site(world.store, TENANT, name)
@@ -148,6 +149,14 @@ def test_the_ehr_opens_us_for_the_patient_on_its_screen(world: World) -> None:
     assert answer.status_code == 200
     token = world.token("ward", "birch")
     assert (token.patient, token.encounter, token.user) == ("birch", "enc-7", "Practitioner/clinician")
+    ours = world.store.patient_of(TENANT, "ward", "birch")
+    assert world.audited()[-1] == ("smart:ward:Practitioner/clinician", "GET /smart/callback", "ok", ours)
+    assert ours is not None
+    refresh_site(world.store, TENANT, world.store.begin_run(TENANT, ours, ["ward"]), ours, "ward")
+    rows = [r for r in world.audited() if r[1] == "commit" and r[2].startswith("ward/")]
+    assert len(rows) >= 11 and {(who, about) for who, _, _, about in rows} == {
+        ("refresh:Practitioner/clinician", ours)
+    }, "what was read by their authorization says so"
 
 
 def test_a_user_level_authorization_is_one_for_the_site(world: World) -> None:
