@@ -190,6 +190,9 @@ class SiteConfig(Strict):
         default=(), description="What the hospital permits us to write; nothing unless it says so."
     )
     freshness_hours: float = Field(default=24.0, gt=0, description="Older answers are called stale.")
+    raw_retention_days: int | None = Field(
+        default=None, gt=0, le=36_500, description="How long what left the chart is kept; None: the service's setting."
+    )
     overrides: dict[str, Any] = Field(default={}, description="Any part of the profile, by the same keys.")
 
     @field_validator("fhir_base")

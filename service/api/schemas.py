@@ -268,6 +268,7 @@ class QuarantineRow(Answer):
     current: bool = True
     received: str = ""
     bytes: int = 0
+    purged_at: str | None = Field(default=None, description="Since when its bytes are gone (retention); the row stays.")
 
 
 class Quarantine(BaseModel):

@@ -327,6 +327,11 @@ class Services(Reading, Connections, Conformance, Writing):
             ],
         )
 
+    def purge(self, tenant: str) -> dict[str, int]:
+        """Delete what is older than it is kept; how many of each."""
+        with refusals():
+            return self._runtime().purge(tenant)
+
     def _runtime(self) -> Runtime:
         if self.runtime is None:
             raise Problem("unavailable", "this process runs no workflows")

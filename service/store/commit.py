@@ -208,12 +208,12 @@ def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, 
 
 
 def _keep_gaps(db: Connection, here: dict[str, Any], fetch: SectionFetch) -> None:
-    """Quarantine (kept for good, marked current or not) and what is known to be missing now."""
+    """Quarantine (its rows are kept for good, marked current or not) and what is known to be missing now."""
     if fetch.coverage.state in GOOD:
         db.execute(
             text(
-                "update quarantine set current = false where tenant = :t and patient_id = :p and site = :s "
-                "and section = :x and stage = 'fetch'"
+                "update quarantine set current = false, left_at = coalesce(left_at, now()) where tenant = :t "
+                "and patient_id = :p and site = :s and section = :x and stage = 'fetch'"
             ),
             here,
         )
