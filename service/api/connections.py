@@ -89,6 +89,11 @@ class Connections:
         with _refusals():
             return self._connecting().launch_at(tenant, site, iss, launch)
 
+    def framed_by(self, answer: Mapping[str, str], cookies: Mapping[str, str]) -> tuple[str, ...]:
+        """The origins whose pages may show what comes of this answer."""
+        with _refusals():
+            return self._connecting().framed_by(answer, cookies)
+
     def arrive(self, answer: Mapping[str, str], cookies: Mapping[str, str]) -> Arrival:
         """The browser is back from a site."""
         with _refusals():

@@ -54,14 +54,17 @@ def launch_at(tenant: str, site: str, request: Request, services: Use) -> Respon
 def callback(request: Request, services: Use) -> HTMLResponse:
     """The browser is back from the site's sign-in."""
     answer = dict(request.query_params) if len(request.url.query) <= LARGEST_ANSWER else {}
+    request.state.framed_by = framed = services.framed_by(answer, request.cookies)
     arrival = services.arrive(answer, request.cookies)
     request.state.principal = _site(arrival.tenant, arrival.site, arrival.user)
     request.state.patient_id = arrival.patient_id
-    return render("connected.html", arrival=arrival)
+    return render("connected.html", arrival=arrival, framed=bool(framed))
 
 
 def _depart(request: Request, departure: Departure) -> Response:
     request.state.principal = _site(departure.tenant, departure.site)
+    framed = bool(departure.framed_by)
+    request.state.framed_by = departure.framed_by
     answer = RedirectResponse(departure.url, 303)
     answer.set_cookie(
         departure.cookie,
@@ -69,9 +72,13 @@ def _depart(request: Request, departure: Departure) -> Response:
         max_age=departure.seconds,
         path=CALLBACK_PATH,
         httponly=True,
-        samesite="lax",  # the way back is a navigation from the site
-        secure=departure.secure,
+        samesite="none"
+        if framed
+        else "lax",  # the way back is a navigation from the site; in a frame that is not enough
+        secure=departure.secure or framed,
     )
+    if framed:  # for this frame under this EHR's pages only (CHIPS); http.cookies knows the word from Python 3.14 on
+        answer.headers["set-cookie"] += "; Partitioned"
     return answer
 
 

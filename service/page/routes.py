@@ -52,7 +52,7 @@ def templates() -> Environment:
 
 def render(name: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page."""
-    return HTMLResponse(templates().get_template(name).render({"principal": None} | values), status)
+    return HTMLResponse(templates().get_template(name).render({"principal": None, "framed": False} | values), status)
 
 
 def wants_page(route: str) -> bool:

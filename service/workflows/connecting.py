@@ -50,7 +50,7 @@ class TooManyLaunches(Exception):
 
 @dataclass(frozen=True)
 class Departure:
-    """Where a browser goes, and the cookie it must bring back."""
+    """Where a browser goes, and the cookie it must bring back. `framed_by`: the origins whose pages may show us."""
 
     url: str
     cookie: str
@@ -59,6 +59,7 @@ class Departure:
     secure: bool
     tenant: str
     site: str
+    framed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,21 @@ class Connecting:
             raise LaunchRefused("the site is not connected any more", code="state_mismatch") from None
         return self._arrive(tenant, config, kept.launch, answer)
 
+    def framed_by(self, answer: Mapping[str, str], cookies: Mapping[str, str]) -> tuple[str, ...]:
+        """The origins whose pages may show what comes of an answer, also where it is refused; nothing is used up."""
+        state = answer.get("state", "")
+        match, held = _STATE.fullmatch(state), _COOKIE.fullmatch(cookies.get(cookie_name(state), ""))
+        sealed = self._store.secret(held[1], "", _place(state)) if match and held else None
+        if sealed is None or held is None:
+            return ()
+        kept = msgspec.json.decode(sealed, type=_Kept)
+        if not hmac.compare_digest(kept.binding, _digest(held[2])):
+            return ()
+        try:
+            return self._store.site(held[1], kept.launch.site).frame_ancestors
+        except UnknownSite:
+            return ()
+
     def disconnect(self, tenant: str, site: str, patient_id: str = "") -> dict[str, Any]:
         """Revoke and forget a site's authorization: all of them, or one patient's. Says how many, and how many the site
         confirmed."""
@@ -211,6 +227,7 @@ class Connecting:
             secure=config.redirect_uri.startswith("https:"),
             tenant=tenant,
             site=config.name,
+            framed_by=config.frame_ancestors,
         )
 
     def _arrive(self, tenant: str, config: SiteConfig, kept: Launch, answer: Mapping[str, str]) -> Arrival:
