@@ -205,6 +205,13 @@ class Services(Reading, Connections, Conformance, Writing):
         with refusals():
             return self.store.patients(tenant)
 
+    def patient_page(self, tenant: str, first: int, most: int) -> Patients:
+        """Some of the registered patients, in the order in which they came."""
+        with refusals():
+            rows, total = self.store.patient_page(tenant, first, most)
+        items = [PatientRow.model_validate(row) for row in rows]
+        return Patients(items=items, count=len(items), total=total)
+
     def search(self, tenant: str, asked: SearchBody) -> Patients:
         """Patients all given criteria hold for."""
         with refusals():
