@@ -115,12 +115,12 @@ class Patients(Sites):
         found = []
         for row in rows:
             people = [msgspec.convert(b, Demographics) for b in row.people or []]
-            first = people[0] if people else None
+            one = people[0] if people else None
             known = {
                 "id": row.patient_id,
-                "name": first.name if first else "",
-                "birth_date": first.birth_date if first else None,
-                "gender": first.gender if first else "",
+                "name": one.name if one else "",
+                "birth_date": one.birth_date if one else None,
+                "gender": one.gender if one else "",
                 "sites": list(row.sites),
                 "last_updated": row.updated or None,
             }
