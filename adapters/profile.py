@@ -25,6 +25,7 @@ VENDORS = Path(__file__).parent / "vendors"
 CALLBACK = "/smart/callback"
 NO_VARIANTS = frozenset({"profile", "quality", "companion"})
 HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")]
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")]
 Outcome = Literal["not_supported", "not_authorized", "retry", "reauthorize_once", "failed"]
 """What an error answer can mean. `retry`: it may pass by itself. `reauthorize_once`: try again with a fresh token, once."""
 
@@ -221,6 +222,14 @@ class SiteConfig(Strict):
         default=(), description="What the hospital permits us to write; nothing unless it says so."
     )
     freshness_hours: float = Field(default=24.0, gt=0, description="Older answers are called stale.")
+    frame_ancestors: tuple[Origin, ...] = Field(
+        default=(),
+        max_length=10,
+        description="With ehr_launch: origins of the EHR's pages that show us in a frame; empty: nobody may.",
+    )
+    raw_retention_days: int | None = Field(
+        default=None, gt=0, le=36_500, description="How long what left the chart is kept; None: the service's setting."
+    )
     overrides: dict[str, Any] = Field(default={}, description="Any part of the profile, by the same keys.")
 
     @field_validator("fhir_base")
@@ -238,6 +247,16 @@ class SiteConfig(Strict):
         parts = urlsplit(self.fhir_base)
         if parts.scheme == "http" and not (self.allow_loopback and is_loopback_name(parts.hostname or "")):
             raise ValueError("fhir_base must be https (http only on this machine, with allow_loopback)")
+        return self
+
+    @model_validator(mode="after")
+    def _frame(self) -> SiteConfig:
+        if self.frame_ancestors and self.auth != "ehr_launch":
+            raise ValueError('frame_ancestors is for auth = "ehr_launch"')
+        for origin in self.frame_ancestors:
+            parts = urlsplit(origin)
+            if parts.scheme == "http" and not (self.allow_loopback and is_loopback_name(parts.hostname or "")):
+                raise ValueError("frame_ancestors must be https (http only on this machine, with allow_loopback)")
         return self
 
     @model_validator(mode="after")

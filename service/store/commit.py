@@ -41,16 +41,18 @@ class Commits(Vault):
         rules: NormalizationRules | None = None,
         *,
         run_id: str | None = None,
+        authorized_by: str = "",
     ) -> Ledger:
         """Keep what a site answered for a patient; returns the account of all that is current from that site.
 
         Raw is stored as received; then everything current of that site is normalized anew (resources refer to each
         other) and the entries that changed are replaced. A section that failed keeps what was known before, and its
         coverage says so. An answer older than the one already kept changes nothing in the chart: its resources are
-        kept as raw, what it rejected goes to quarantine, not current.
+        kept as raw, what it rejected goes to quarantine, not current. `authorized_by`: by whose authorization it was
+        read, as AuditTrail.person_reference names them; the audit rows say so.
         """
         fetches = [_storable(_of(tenant, site, f), self.clock()) for f in fetches]
-        key = self.internal_key(tenant, "audit")
+        key, actor = self.internal_key(tenant, "audit"), f"refresh:{authorized_by}" if authorized_by else "refresh"
         with self.database.transaction(tenant) as db:
             site_patient = _lock(db, tenant, patient_id, site)
             place = {"t": tenant, "p": patient_id, "s": site}
@@ -69,7 +71,7 @@ class Commits(Vault):
                 if run_id is not None:
                     _keep_account(db, place, run_id, fetch, gone.get(fetch.section, 0))
                 outcome = f"{site}/{fetch.section}: {fetch.coverage.state}"
-                audit.append(db, key, tenant, self.clock(), "refresh", "commit", outcome, patient_id)
+                audit.append(db, key, tenant, self.clock(), actor, "commit", outcome, patient_id)
         return ledger
 
     def renormalize(self, tenant: str, patient_id: str, site: str, rules: NormalizationRules | None = None) -> Ledger:
@@ -217,12 +219,12 @@ def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, 
 
 
 def _keep_gaps(db: Connection, here: dict[str, Any], fetch: SectionFetch) -> None:
-    """Quarantine (kept for good, marked current or not) and what is known to be missing now."""
+    """Quarantine (its rows are kept for good, marked current or not) and what is known to be missing now."""
     if fetch.coverage.state in GOOD:
         db.execute(
             text(
-                "update quarantine set current = false where tenant = :t and patient_id = :p and site = :s "
-                "and section = :x and stage = 'fetch'"
+                "update quarantine set current = false, left_at = coalesce(left_at, now()) where tenant = :t "
+                "and patient_id = :p and site = :s and section = :x and stage = 'fetch'"
             ),
             here,
         )
