@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from adapters.normalizer.hygiene.meaning import exact_key
 from models.record import (
     Allergy,
     AnyEntry,
@@ -17,6 +18,7 @@ from models.record import (
     Problem,
 )
 from models.record.dates import bounds, precision, sort_key
+from models.terminology.allergens import category_of
 from models.terminology.clinical import negative_scope
 from models.terminology.systems import RXNORM
 
@@ -73,8 +75,9 @@ def _ingredient(entry: Medication) -> str:
 
 
 def _problem_key(entry: Problem) -> str:
+    """The code it means, whichever system each site speaks; else the target, else the words."""
     target = entry.concept.target
-    return f"{target.system}|{target.code}" if target else entry.concept.display.casefold()
+    return exact_key(entry) or (f"{target.system}|{target.code}" if target else entry.concept.display.casefold())
 
 
 def _activity(entries: Sequence[Medication] | Sequence[Problem], what: str) -> list[Conflict]:
@@ -152,7 +155,8 @@ def _allergies(entries: Sequence[Allergy]) -> list[Conflict]:
 
 def _contradicts(scope: str, real: Allergy) -> bool:
     if scope == "medication":
-        return scope in real.categories or real.concept.code_in(RXNORM) is not None
+        drug = real.concept.code_in(RXNORM) is not None or category_of(real.substance_class) == "medication"
+        return scope in real.categories or drug
     return not scope or scope in real.categories
 
 

@@ -99,6 +99,9 @@ class Allergy(Entry, frozen=True, tag_field="kind", tag="allergy"):
     verification_status: Annotated[str, Meta(description="confirmed, unconfirmed, refuted, ... as sent.")] = ""
     type: Annotated[str, Meta(description="allergy or intolerance, as sent.")] = ""
     categories: Annotated[tuple[str, ...], Meta(description="food, medication, environment, biologic.")] = ()
+    substance_class: Annotated[
+        str, Meta(description="Class of the substance, e.g. penicillins, computed; empty when unknown.")
+    ] = ""
     criticality: Annotated[
         str, Meta(description="low, high, unable-to-assess: risk of a future reaction, as sent.")
     ] = ""
