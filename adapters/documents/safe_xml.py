@@ -78,6 +78,8 @@ def _check_prolog(data: bytes) -> None:
         parser.Parse(data, True)
     except _RootReached:
         return
+    except XmlRefused:  # by the handlers
+        raise
     except expat.ExpatError as error:
         raise XmlRefused("not_xml", f"line {error.lineno}") from None
     except (ValueError, LookupError):  # an encoding nobody knows

@@ -16,7 +16,7 @@ import msgspec
 from adapters.documents.ccda import header
 from adapters.documents.ccda.document import Document, is_cda
 from adapters.documents.ccda.made import Made
-from adapters.documents.ccda.reading import Reading, Statement, read_document, statement_name
+from adapters.documents.ccda.reading import Fate, Reading, Statement, read_document, statement_name
 from adapters.documents.safe_xml import XmlRefused
 from adapters.normalizer.base import Neighbours, Source
 from adapters.normalizer.documents import content_of
@@ -48,8 +48,8 @@ class DocumentRead(Value, frozen=True):
     entries: tuple[AnyEntry, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     coverage: tuple[Coverage, ...] = ()
-    fates: dict[str, str] = {}
-    """XPath of a statement -> entry, raw_only or quarantined."""
+    fates: dict[str, Fate] = {}
+    """`Type/id/version#XPath` of a statement -> what became of it."""
 
 
 def identity(data: bytes) -> tuple[str, str] | None:
@@ -77,9 +77,10 @@ def read_ccda(
     for made in reading.head:
         if not within or made.kind not in ("DocumentReference", "Patient"):
             glue.take(made, glue.entries)
-    fates: dict[str, str] = {}
+    fates: dict[str, Fate] = {}
+    name = "/".join(raw.key[2:])
     for statement in reading.statements:
-        fates[document.path(statement.element)] = glue.take_statement(statement)
+        fates[f"{name}{within}#{document.path(statement.element)}"] = glue.take_statement(statement)
     return DocumentRead(
         entries=tuple(glue.entries),
         rejected=tuple(glue.rejected),
@@ -135,7 +136,7 @@ class _Glue:
         self.entries: list[AnyEntry] = []
         self.rejected: list[Rejected] = []
 
-    def take_statement(self, statement: Statement) -> str:
+    def take_statement(self, statement: Statement) -> Fate:
         """The entries of one statement, all or none; returns its fate."""
         if statement.fate == "quarantined":
             self._reject(statement, statement.detail)

@@ -90,7 +90,7 @@ class Normalized(Value, frozen=True):
     entries: tuple[AnyEntry, ...] = ()
     quarantine: tuple[Rejected, ...] = ()
     ledger: Ledger = Ledger()
-    dispositions: Annotated[dict[str, Disposition], Meta(description="`Type/id/version` -> what became of it.")] = {}
+    dispositions: Annotated[dict[str, Disposition], Meta(description="`Type/id/version` -> what became of it; for statements of documents, with `#` and their place.")] = {}
     coverage: Annotated[
         tuple[Coverage, ...], Meta(description="What documents say of sections that no entry speaks for.")
     ] = ()
@@ -160,6 +160,7 @@ def normalize(
     for document in documents_read:
         entries += document.entries
         unreadable += document.rejected
+        dispositions |= document.fates
     return Normalized(
         entries=tuple(entries),
         quarantine=(*turned_away, *refused, *unreadable),

@@ -157,6 +157,8 @@ class Document:
         """Statements of a fragment that stand in no section; the outermost only."""
         if self.root.tag in STATEMENTS:
             return [self.root]
+        if self.root.tag == "section":
+            return []
         found: list[Element] = []
         level = [self.root]
         while level:

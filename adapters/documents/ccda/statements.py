@@ -44,6 +44,7 @@ from adapters.documents.ccda.values import (
 
 _OBSERVATIONS = "2.16.840.1.113883.10.20.22.4."
 PROBLEM, ALLERGY = "2.16.840.1.113883.10.20.22.4.4", "2.16.840.1.113883.10.20.22.4.7"
+_DIAGNOSES = frozenset({f"{_OBSERVATIONS}{n}" for n in ("80", "33", "34", "65")})
 _CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 _VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 _STATUS_WORDS = {
@@ -95,10 +96,13 @@ _CRITICALITY = {"CRITL": "low", "CRITH": "high", "CRITU": "unable-to-assess"}
 
 
 def clinical_status(concern: Element | None, told: str, over: bool) -> Json:
-    """The status observation's word, else the end of the condition, else the concern's status; {} when none says."""
-    code = _STATUS_WORDS.get(told) or (
-        "resolved" if over else _CONCERN.get(status(concern), "") if concern is not None else ""
-    )
+    """The status observation's word, else the end of the condition, else the concern's status; {} when none says.
+
+    The status of a diagnosis act (encounter, admission, discharge) says that the act of diagnosing is over, not the disease.
+    """
+    code = _STATUS_WORDS.get(told) or ("resolved" if over else "")
+    if not code and concern is not None and not templates(concern) & _DIAGNOSES:
+        code = _CONCERN.get(status(concern), "")
     return {"coding": [{"system": _CLINICAL, "code": code}]} if code else {}
 
 
