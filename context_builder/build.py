@@ -331,6 +331,7 @@ def _fact(candidate: Candidate, printed: Printed, calendar: Calendar) -> dict[st
             {
                 "site": o.site,
                 "reference": f"{o.resource_type}/{o.resource_id}",
+                "api": o.api,
                 "version": o.version,
                 "path": o.path,
                 "span": o.span,
@@ -380,6 +381,7 @@ def _coverage_lines(chart: Chart, rows: Sequence[Coverage], rendered: Rendered) 
             "state": row.state,
             "as_of": row.as_of,
             "reason": clean(row.reason, 300),
+            "unasked": tuple(clean(part, 60) for part in row.unasked),
             "offered": len(offered[(row.section, row.site)]),
             "included": len(offered[(row.section, row.site)] & shown),
         }

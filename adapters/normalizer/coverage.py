@@ -44,7 +44,7 @@ def coverage_from_entries(
             if here and none_asserted(here) and not bad:
                 state = "none_asserted"
             elif bad and not here:
-                state, said = "failed", f"unreadable: {', '.join(sorted({r.reason for r in bad}))}"
+                state, said = "failed", f"in quarantine: {', '.join(sorted({r.reason for r in bad}))}"
             words = [t for t in said_of if t.site == site and t.section == section]
             silent = sum(t.missing for t in words)
             if silent:

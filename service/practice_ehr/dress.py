@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from service.practice_ehr.changes import Changes, Chosen, Strict
+from service.practice_ehr.companion_dress import CompanionDress
 
 DRESSES = Path(__file__).parent / "dresses"
 Body = Literal["outcome", "html", "text", "empty"]
@@ -135,6 +136,11 @@ class Authorization(Strict):
     refresh_tokens: Literal["all", "confidential", "none"] = Field(
         default="all", description="Which apps get refresh tokens where offline_access is granted."
     )
+    refresh_grace_seconds: int = Field(
+        default=0,
+        ge=0,
+        description="A used refresh token is answered once more within this time, for clients that lost the answer.",
+    )
     aud_slash: bool = Field(default=False, description="`aud` must have a slash at the end.")
     scopes: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
     denied_types: tuple[str, ...] = Field(default=(), description="Types never granted, silently.")
@@ -186,6 +192,7 @@ class Dress(Strict):
     authorization: Authorization = Authorization()
     changes: Changes = Changes()
     everything: bool = False
+    companion: CompanionDress | None = Field(default=None, description="A second API beside FHIR, with rows.")
 
     @field_validator("types")
     @classmethod

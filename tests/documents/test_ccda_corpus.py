@@ -29,7 +29,17 @@ pytestmark = [
     pytest.mark.skipif(not CORPUS.exists(), reason="the corpus ../shared/data is absent"),
 ]
 SETS = ("ccda-onc-cures", "ccda-hl7-examples", "ccda-eicr-cdc")
-CLASSES = "act encounter observation observationMedia organizer procedure regionOfInterest substanceAdministration supply".split()
+CLASSES = [
+    "act",
+    "encounter",
+    "observation",
+    "observationMedia",
+    "organizer",
+    "procedure",
+    "regionOfInterest",
+    "substanceAdministration",
+    "supply",
+]
 
 
 def files(folder: str) -> list[Path]:

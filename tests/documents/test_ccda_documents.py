@@ -209,7 +209,7 @@ def test_a_file_of_its_own_is_the_patient_of_its_head(tmp_path: Path, capsys: py
     assert told["patients"] == [
         {"id": "MRN7", "name": "Ada Moor", "birth_date": "1970-05-01", "gender": "female", "entries": 3}
     ]
-    assert main(["chart", "--bundle", str(path)]) == 0 and "Asthma" in capsys.readouterr().out
+    assert main(["summarize", "--bundle", str(path)]) == 0 and "Asthma" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
