@@ -194,7 +194,7 @@ def parse_file(
         items.reject("not_json", name, data, "the file is empty")
     elif is_fhir_xml(data):
         items.reject("xml_not_supported", name, data, "FHIR XML; only FHIR JSON is read: export or convert it as JSON")
-    elif data[:1] == b"<":
+    elif data[:1] == b"<" and not name.lower().endswith(LINES):
         _xml(items, as_sent, name)
     else:
         _document(items, data, name)

@@ -304,8 +304,8 @@ def _nothing(loaded: Loaded) -> CommandError:
     reasons = {r.reason for r in loaded.rejected}
     code = "not_json" if reasons == {"not_json"} else "no_resources"
     words = "the input is not JSON" if code == "not_json" else "the input holds no FHIR resource that can be read"
-    if any(r.detail.startswith("XML") for r in loaded.rejected):
-        words += "; XML is not read here: ask the source for application/fhir+json"
+    if any("XML" in r.detail or "xml" in r.reason for r in loaded.rejected):
+        words += "; of XML only C-CDA is read: ask the source for application/fhir+json"
     normalized = normalize_resources([], rejected=loaded.rejected)
     return CommandError(
         code,

@@ -428,6 +428,7 @@ def test_what_is_planned_is_a_plan_and_never_care() -> None:
     )
     found = read(document(section(PLAN, f"{planned}</entry><entry>{goal}", title="Plan")))
     plan = only(found, CarePlan)
+    assert plan.activity == "uncertain"
     assert [(a.text, a.scheduled) for a in plan.activities] == [("Colonoscopy", "2025-01-01")] and plan.goals == (
         "Weight: 88 kg",
     )

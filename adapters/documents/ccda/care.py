@@ -172,7 +172,7 @@ def plan(place: Place, statements: list[Element]) -> list[Made]:
         if detail:
             activities.append({"detail": detail})
     item = {
-        "status": "active",
+        "status": "unknown",  # the section does not say whether its plan still stands
         "intent": "plan",
         "title": title_of(place) or "Plan",
         "category": [place.code(holder.find("code"))] if section is not None and section.code else [],
