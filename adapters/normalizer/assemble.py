@@ -139,7 +139,8 @@ def _mark_duplicates(entries: list[AnyEntry]) -> list[AnyEntry]:
     for members in groups.values():
         if len(members) > 1:
             first, *others = sorted(members, key=_preference)
-            copies |= {other.id: first.id for other in others if other.id not in copies}
+            kept = copies.get(first.id, first.id)
+            copies |= {other.id: kept for other in others if other.id not in copies}
     copies.update(_twins(entries, copies))
     return [with_flag(e, Flag(code="duplicate_of", related=(copies[e.id],))) if e.id in copies else e for e in entries]
 
@@ -193,9 +194,9 @@ def _twins(entries: list[AnyEntry], copies: dict[str, str]) -> dict[str, str]:
 
 
 def _preference(entry: AnyEntry) -> tuple[Any, ...]:
-    """Which of equal facts is kept: the newest prescription, the one with fewer remarks, then the smallest id."""
+    """Which of equal facts is kept: a resource before a document's copy, the newest prescription, the one with fewer remarks, then the smallest id."""
     newest = "".join(chr(0x10FFFF - ord(c)) for c in sort_key(entry.date)[0]) if isinstance(entry, Medication) else ""
-    return (newest, len(entry.flags), entry.id)
+    return (entry.origin.method == "document", newest, len(entry.flags), entry.id)
 
 
 def concept_key(concept: Concept) -> str:

@@ -22,7 +22,7 @@ from documents_kit import (
 )
 
 from adapters.normalizer import NormalizationRules, Normalized, assemble, coverage_from_entries, normalize, parse_file
-from models.record import Coverage, Demographics, Note, Problem, RawResource
+from models.record import Coverage, Demographics, Note, Problem, RawResource, Vital
 from service.cli.main import main
 
 ASTHMA, GOUT = (coded("value", c, d, kind="CD") for c, d in (("195967001", "Asthma"), ("90560007", "Gout")))
@@ -169,6 +169,25 @@ def test_where_the_site_says_so_its_entries_too_and_what_is_known_is_a_duplicate
     assert not known.superseded and not new.superseded
     assert new.origin.resource_type == "DocumentReference" and new.origin.path.startswith("content[0].attachment#/Clin")
     assert found.ledger.balanced and found.ledger.by_type["ClinicalStatement"]["stored"] == 2
+
+
+def test_a_measurement_of_a_document_is_the_copy_and_not_the_original() -> None:
+    measured = (
+        '<observation moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.27"/><statusCode code="completed"/>'
+        '<code code="8867-4" codeSystem="2.16.840.1.113883.6.1"/><effectiveTime value="20240601083000+0000"/>'
+        '<value xsi:type="PQ" value="80" unit="/min"/></observation>'
+    )
+    same = {
+        "resourceType": "Observation", "id": "o", "subject": {"reference": "Patient/p"}, "effectiveDateTime": "2024-06-01T08:30:00Z",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
+        "valueQuantity": {"value": 80, "unit": "/min", "system": "http://unitsofmeasure.org", "code": "/min"},
+    }  # fmt: skip
+    resources = parse_file(json.dumps(same).encode(), "o.json", tenant="t", site="s", retrieved=NOW)[
+        0
+    ]  # has remarks: no status
+    resources += parse_file(document(section("8716-3", measured)), "d.xml", tenant="t", site="s", retrieved=NOW)[0]
+    vitals = assemble("t", "p", normalize(resources).entries, (), as_of=NOW).of(Vital)
+    assert {v.origin.method: v.superseded for v in vitals} == {"structured": False, "document": True}
 
 
 def test_a_document_about_somebody_born_on_another_day_is_not_read_into_the_record() -> None:
