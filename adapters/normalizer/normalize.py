@@ -14,7 +14,7 @@ from msgspec import Meta
 from adapters.documents.ccda.document import Document
 from adapters.documents.safe_xml import XmlRefused
 from adapters.documents.text import MOST_CONTENT
-from adapters.normalizer import care, conditions, documents, medications, observations, people
+from adapters.normalizer import care, conditions, documents, encounters, medications, observations, people
 from adapters.normalizer.base import Neighbours, Source
 from adapters.normalizer.ccda import CDA, STATEMENT, DocumentRead, attached, read_ccda
 from adapters.normalizer.companion import Unmapped, shaped
@@ -37,7 +37,7 @@ READERS: dict[str, Callable[[Source], Sequence[Any]]] = {
     "MedicationOrder": medications.medication,
     "MedicationStatement": medications.medication,
     "Observation": observations.observation,
-    "Encounter": care.encounter,
+    "Encounter": encounters.encounter,
     "Immunization": care.immunization,
     "Procedure": care.procedure,
     "CarePlan": care.care_plan,

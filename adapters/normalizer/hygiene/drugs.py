@@ -36,11 +36,26 @@ def same_drug(pills: Sequence[Pill]) -> Iterator[tuple[str, Flag]]:
             continue
         detail = f"{' / '.join(sorted(names))} is in {len(members)} current orders"
         detail += f" of {', '.join(sites)}" if len(sites) > 1 else " of one site"
-        alike = len({(m.entry.concept.display.casefold(), tuple(d.text.casefold() for d in m.entry.dosages)) for m in members}) == 1
+        alike = (
+            len(
+                {
+                    (m.entry.concept.display.casefold(), tuple(d.text.casefold() for d in m.entry.dosages))
+                    for m in members
+                }
+            )
+            == 1
+        )
         detail += ", with the same wording" if alike else ", with different strengths, forms or instructions"
         for one in members:
-            yield one.entry.id, Flag(
-                code="same_drug", detail=detail, related=_others(members, one), rule="same_drug", confidence=rule.confidence
+            yield (
+                one.entry.id,
+                Flag(
+                    code="same_drug",
+                    detail=detail,
+                    related=_others(members, one),
+                    rule="same_drug",
+                    confidence=rule.confidence,
+                ),
             )
 
 
@@ -51,16 +66,23 @@ def same_class(pills: Sequence[Pill]) -> Iterator[tuple[str, Flag]]:
         members = [(p, names) for p in systemic if (names := _of_class(rule, p))]
         drugs = {names for _, names in members}
         for one, mine in members:
-            others = [p for p, names in members if names != mine and not set(names) <= set(mine) and not set(mine) <= set(names)]
+            others = [
+                p
+                for p, names in members
+                if names != mine and not set(names) <= set(mine) and not set(mine) <= set(names)
+            ]
             if not others or len(drugs) < 2:
                 continue
             told = ", ".join(sorted({"+".join(names) for names in drugs}))
-            yield one.entry.id, Flag(
-                code="same_class",
-                detail=f"{told}: several {rule.name} at once",
-                related=_others(others, one),
-                rule=f"same_class.{rule.name}",
-                confidence=rule.confidence,
+            yield (
+                one.entry.id,
+                Flag(
+                    code="same_class",
+                    detail=f"{told}: several {rule.name} at once",
+                    related=_others(others, one),
+                    rule=f"same_class.{rule.name}",
+                    confidence=rule.confidence,
+                ),
             )
 
 
@@ -88,18 +110,28 @@ def against_allergies(pills: Sequence[Pill], allergies: Sequence[Allergy]) -> It
                 else:
                     continue
                 detail += _severity(allergy)
-                yield pill.entry.id, Flag(
-                    code="allergy_conflict", detail=detail, related=(allergy.id,), rule="allergy_conflict", confidence=sure
+                yield (
+                    pill.entry.id,
+                    Flag(
+                        code="allergy_conflict",
+                        detail=detail,
+                        related=(allergy.id,),
+                        rule="allergy_conflict",
+                        confidence=sure,
+                    ),
                 )
                 ordered[allergy.id].append((name, pill.entry.id))
     for allergy_id, rows in ordered.items():
         names = ", ".join(sorted({name for name, _ in rows}))
-        yield allergy_id, Flag(
-            code="allergy_conflict",
-            detail=f"{names} is ordered",
-            related=tuple(sorted({i for _, i in rows})[:_MOST_RELATED]),
-            rule="allergy_conflict",
-            confidence=0.85,
+        yield (
+            allergy_id,
+            Flag(
+                code="allergy_conflict",
+                detail=f"{names} is ordered",
+                related=tuple(sorted({i for _, i in rows})[:_MOST_RELATED]),
+                rule="allergy_conflict",
+                confidence=0.85,
+            ),
         )
 
 

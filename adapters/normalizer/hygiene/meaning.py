@@ -131,12 +131,15 @@ def same(problems: Sequence[Listed]) -> Iterator[tuple[str, Flag]]:
             if not others or (one.entry.id, related) in told:
                 continue
             told.add((one.entry.id, related))
-            yield one.entry.id, Flag(
-                code="same_problem",
-                detail=_detail(one, others),
-                related=related,
-                rule="same_problem",
-                confidence=0.9,
+            yield (
+                one.entry.id,
+                Flag(
+                    code="same_problem",
+                    detail=_detail(one, others),
+                    related=related,
+                    rule="same_problem",
+                    confidence=0.9,
+                ),
             )
 
 
@@ -146,7 +149,9 @@ def _groups(problems: Sequence[Listed]) -> Iterable[list[Listed]]:
     codes: dict[str, list[Listed]] = defaultdict(list)
     for problem in problems:
         one = problem.ids & ONE_DISEASE
-        vague = [g for g in _GENERAL if g in problem.ids and not problem.ids & set(_GENERAL[g]) and len(problem.ids) == 1]
+        vague = [
+            g for g in _GENERAL if g in problem.ids and not problem.ids & set(_GENERAL[g]) and len(problem.ids) == 1
+        ]
         if len(one) == 1:
             diseases[next(iter(one))].append(problem)
         elif vague:

@@ -39,7 +39,12 @@ class Pill(NamedTuple):
 def pill_of(entry: Medication) -> Pill:
     """`entry` with what is in it."""
     concept = entry.concept
-    wordings = (concept.text, *(c.display for c in concept.codings), *(d.route for d in entry.dosages), *(d.text for d in entry.dosages))
+    wordings = (
+        concept.text,
+        *(c.display for c in concept.codings),
+        *(d.route for d in entry.dosages),
+        *(d.text for d in entry.dosages),
+    )
     words = " | ".join(w for w in wordings if w)
     way: Way = next((name for name, pattern in _WAYS if pattern.search(words)), "oral")
     return Pill(entry, ingredients_of(concept), way)

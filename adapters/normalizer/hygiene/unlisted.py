@@ -26,9 +26,7 @@ _MOST_RELATED = 50
 def answered(entries: Iterable[AnyEntry], coverage: Iterable[Coverage]) -> frozenset[str]:
     """Sites whose problem list is known: it was read in full. A site without a line in the coverage counts by its problems."""
     lines = [c for c in coverage if c.section == "problems"]
-    known = {
-        c.site for c in lines if c.state in _ANSWERED and not c.missing and not c.quarantined
-    }
+    known = {c.site for c in lines if c.state in _ANSWERED and not c.missing and not c.quarantined}
     spoken_of = {c.site for c in lines}
     return frozenset(known | {e.site for e in entries if isinstance(e, Problem) and e.site not in spoken_of})
 
@@ -43,17 +41,22 @@ def by_drugs(problems: Sequence[Listed], pills: Sequence[Pill], as_of: str) -> I
         ids = sorted({p.entry.id for p in evidence})[: _MOST_RELATED + 1]
         for pill in evidence:
             names = ", ".join(i.name for i in pill.ingredients if _means(rule, pill, i.name))
-            yield pill.entry.id, Flag(
-                code="unlisted_problem",
-                detail=f"{names} is ordered, and no problem names {rule.name}",
-                related=tuple(i for i in ids if i != pill.entry.id),
-                rule=f"unlisted.drug.{id}",
-                confidence=rule.confidence,
+            yield (
+                pill.entry.id,
+                Flag(
+                    code="unlisted_problem",
+                    detail=f"{names} is ordered, and no problem names {rule.name}",
+                    related=tuple(i for i in ids if i != pill.entry.id),
+                    rule=f"unlisted.drug.{id}",
+                    confidence=rule.confidence,
+                ),
             )
 
 
 def _means(rule: DrugRule, pill: Pill, name: str) -> bool:
-    return any(i.name == name and (i.drug_class in rule.drug_classes or i.name in rule.ingredients) for i in pill.ingredients)
+    return any(
+        i.name == name and (i.drug_class in rule.drug_classes or i.name in rule.ingredients) for i in pill.ingredients
+    )
 
 
 def _speaks(rule: DrugRule, pill: Pill) -> bool:
@@ -78,7 +81,9 @@ def _is_listed(rule: Named, problems: Sequence[Listed]) -> bool:
 
 def by_results(problems: Sequence[Listed], results: Sequence[Observation]) -> Iterator[tuple[str, Flag]]:
     """A remark on the two results that make a diagnosis no problem names."""
-    tests = {code: (id, test) for id, rule in unlisted_rules().results.items() for test in rule.tests for code in test.loinc}
+    tests = {
+        code: (id, test) for id, rule in unlisted_rules().results.items() for test in rule.tests for code in test.loinc
+    }
     measured: dict[str, list[tuple[Observation, Test, bool]]] = {}
     for entry in results:
         code = entry.concept.code_in(LOINC)
@@ -96,12 +101,15 @@ def by_results(problems: Sequence[Listed], results: Sequence[Observation]) -> It
         (first, one, _), (last, other, _) = pair
         told = f"{one.name} on {_day(first)} and {other.name} on {_day(last)}"
         for entry, twin in ((first, last), (last, first)):
-            yield entry.id, Flag(
-                code="unlisted_problem",
-                detail=f"{told} meet the definition of {rule.name}, and no problem names it",
-                related=(twin.id,),
-                rule=f"unlisted.results.{id}",
-                confidence=rule.confidence,
+            yield (
+                entry.id,
+                Flag(
+                    code="unlisted_problem",
+                    detail=f"{told} meet the definition of {rule.name}, and no problem names it",
+                    related=(twin.id,),
+                    rule=f"unlisted.results.{id}",
+                    confidence=rule.confidence,
+                ),
             )
 
 
