@@ -217,6 +217,8 @@ def concept_key(concept: Concept) -> str:
 
 def _sameness(entry: AnyEntry) -> tuple[Any, ...] | None:
     code = concept_key(entry.concept)
+    if isinstance(entry, Medication) and entry.concept.mapping and entry.concept.mapping.method == "text_match":
+        code = entry.concept.display.casefold()  # words give the ingredient alone: 10 mg and 20 mg are not one order
     kind = type(entry).__name__
     if isinstance(entry, Observation):
         if not code or not entry.date or (not entry.value_display and not entry.components):

@@ -14,10 +14,11 @@ from adapters.normalizer.codes import (
     wording_of,
     words_of,
 )
+from adapters.normalizer.dispenses import in_order_of_time
 from adapters.normalizer.dosages import dosage_of
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.values import contained, named_ref, notes_of, quantity_of, ref_of, reference_key
-from models.record import Activity, Concept, Medication
+from models.record import Activity, Concept, Dispense, Medication
 from models.record.dates import bounds, sort_key, surely_before
 from models.terminology.clinical import asserts_none
 
@@ -83,6 +84,7 @@ def medication(source: Source) -> list[Medication]:
             refills=int(refills) if refills is not None and 0 <= refills < 1000 else None,
             quantity=quantity_of(source, dispense, "quantity"),
             days_supply=_days(source, source.obj(dispense, "expectedSupplyDuration")),
+            dispenses=_fills(source),
             status_reason=words_of(source, item, "statusReason", source.rules),
             do_not_perform=refusal,
             none_asserted=none,
@@ -91,6 +93,15 @@ def medication(source: Source) -> list[Medication]:
             flags=tuple(source.flags),
         )
     ]
+
+
+def _fills(source: Source) -> tuple[Dispense, ...]:
+    """Its dispenses, by type and id or by the urn:uuid of a bundle."""
+    known, raw = source.neighbours.dispenses, source.raw
+    if not known:
+        return ()
+    keys = (f"{raw.resource_type}/{raw.resource_id}", f"urn:uuid:{raw.resource_id}")
+    return in_order_of_time([fill for key in keys for fill in known.get(key, ())])
 
 
 def medication_concept(reader: Reader, resource: Json, source: Source) -> Concept:

@@ -18,6 +18,7 @@ from adapters.normalizer import care, conditions, documents, encounters, medicat
 from adapters.normalizer.base import Neighbours, Source
 from adapters.normalizer.ccda import CDA, STATEMENT, DocumentRead, attached, read_ccda
 from adapters.normalizer.companion import Unmapped, shaped
+from adapters.normalizer.dispenses import dispense_of
 from adapters.normalizer.names import display_name
 from adapters.normalizer.read import Json, NotJson, Reader, outline, parse, subject_of
 from adapters.normalizer.releases import READABLE, UNREAD, Turned, in_r4, written_in
@@ -72,6 +73,7 @@ SUPPORT = frozenset(
         "RelatedPerson",
         "CareTeam",
         "Medication",
+        "MedicationDispense",
         "Binary",
         "Provenance",
         "Goal",
@@ -349,6 +351,9 @@ def _neighbours(readable: Sequence[tuple[RawResource, Json]]) -> Neighbours:
         if kind == "Medication":
             for key in keys:
                 found.medications[key] = resource
+        elif kind == "MedicationDispense":
+            for order, fill in dispense_of(resource, keys[0]):
+                found.dispenses.setdefault(order, []).append(fill)
         elif kind == "Binary":
             _binary(found, keys, resource)
         elif kind == "Provenance":

@@ -83,6 +83,8 @@ def listed(entry: Problem) -> Listed:
     for coding in dict.fromkeys((c.system, c.code, c.display) for c in codings):
         for code, sure in _in_icd10cm(*coding):
             codes[code] = codes.get(code, False) or sure
+    if not codes and concept.text:
+        codes = dict(_in_icd10cm("", "", concept.text))
     wordings = dict.fromkeys(w for w in (concept.text, *(c.display for c in concept.codings)) if w)
     return Listed(
         entry,
@@ -198,10 +200,9 @@ def _apart(left: Problem, right: Problem) -> bool:
     return left.site != right.site or not _systems(left) & _systems(right)
 
 
-def _precision(problem: Listed) -> tuple[int, int]:
+def _precision(problem: Listed) -> int:
     """How much a problem says: the length of its ICD-10-CM code, a last 9 or 0 (unspecified) not counted."""
-    best = max((len(c.replace(".", "").rstrip("90")) for c in problem.codes), default=0)
-    return best, bool(problem.exact)
+    return max((len(c.replace(".", "").rstrip("90")) for c in problem.codes), default=0)
 
 
 def _label(problem: Listed) -> str:

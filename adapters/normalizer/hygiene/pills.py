@@ -11,21 +11,21 @@ from models.terminology.allergens import class_in
 from models.terminology.medications import Ingredient, ingredients_of
 
 Way = Literal["oral", "injected", "inhaled", "nebulized", "nasal", "eye", "ear", "skin", "patch", "vaginal", "rectal"]
-_WAYS: tuple[tuple[Way, re.Pattern[str]], ...] = tuple(
-    (way, re.compile(words, re.I))
-    for way, words in (
-        ("eye", r"ophth|\beyes?\b|ocular"),
-        ("ear", r"\botic\b|\bears?\b"),
-        ("nasal", r"\bnasal|nostril|intranasal"),
-        ("nebulized", r"nebul"),
-        ("inhaled", r"inhal|\bpuffs?\b|\bhfa\b|metered|actuat|aerosol|respimat|diskus|ellipta"),
-        ("patch", r"\bpatch|transdermal"),
-        ("vaginal", r"vagin"),
-        ("rectal", r"rectal|supposit|enema"),
-        ("skin", r"topical|cream|ointment|lotion|shampoo|\bgel\b|\bfoam\b"),
-        ("injected", r"inject|\bpen\b|subcut|intramusc|intraven|\biv\b|\bim\b|\bsq\b|syringe|\bvials?\b|cartridge"),
-    )
-)
+_WAYS: dict[Way, re.Pattern[str]] = {
+    "eye": re.compile(r"ophth|\beyes?\b|ocular", re.I),
+    "ear": re.compile(r"\botic\b|\bears?\b", re.I),
+    "nasal": re.compile(r"\bnasal|nostril|intranasal", re.I),
+    "nebulized": re.compile(r"nebul", re.I),
+    "inhaled": re.compile(r"inhal|\bpuffs?\b|\bhfa\b|metered|actuat|aerosol|respimat|diskus|ellipta", re.I),
+    "patch": re.compile(r"\bpatch|transdermal", re.I),
+    "vaginal": re.compile(r"vagin", re.I),
+    "rectal": re.compile(r"rectal|supposit|enema", re.I),
+    "skin": re.compile(r"topical|cream|ointment|lotion|shampoo|\bgel\b|\bfoam\b", re.I),
+    "injected": re.compile(
+        r"inject|\bpen\b|subcut|intramusc|intraven|\biv\b|\bim\b|\bsq\b|syringe|\bvials?\b|cartridge", re.I
+    ),
+}
+"""Words of a name, route or instruction -> the way; the first that fits."""
 
 
 class Pill(NamedTuple):
@@ -46,7 +46,7 @@ def pill_of(entry: Medication) -> Pill:
         *(d.text for d in entry.dosages),
     )
     words = " | ".join(w for w in wordings if w)
-    way: Way = next((name for name, pattern in _WAYS if pattern.search(words)), "oral")
+    way: Way = next((name for name, pattern in _WAYS.items() if pattern.search(words)), "oral")
     return Pill(entry, ingredients_of(concept), way)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from adapters.normalizer.values import reference_key
 from models.record import AnyEntry, Flag, Observation, Report
 
 
@@ -21,7 +22,13 @@ def missing_results(reports: Sequence[Report], entries: Sequence[AnyEntry]) -> I
         if not here:
             continue
         named = [r for r in report.results if not r.startswith("#")]
-        lost = [r for r in named if r.split("/_history")[0].replace(":", "/").rpartition("/")[2] not in here]
+        lost = [r for r in named if _id(r) not in here]
         if lost:
             detail = f"{len(lost)} of {len(named)} results it names are not in the record"
             yield report.id, Flag(code="missing_results", detail=detail, rule="missing_results")
+
+
+def _id(reference: str) -> str:
+    """The id that a reference names, of `Observation/1` and of `urn:uuid:1`."""
+    key = reference_key(reference)
+    return key.removeprefix("urn:uuid:").rpartition("/")[2]

@@ -7,10 +7,10 @@ evidence; and at a site whose problem list was not read in full, nothing is miss
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from adapters.normalizer.hygiene.meaning import Listed
-from adapters.normalizer.hygiene.pills import Pill
+from adapters.normalizer.hygiene.pills import Pill, Way
 from adapters.normalizer.hygiene.rules import DrugRule, ResultRule, Test, pattern, unlisted_rules
 from adapters.normalizer.hygiene.rules import Listed as Named
 from models.record import AnyEntry, Coverage, Flag, Observation, Problem
@@ -20,6 +20,7 @@ from models.terminology.units import to_base
 
 _ANSWERED = ("present", "none_asserted", "empty")
 _NO_RESULT = ("entered-in-error", "cancelled", "unknown", "registered")
+_WAYS: tuple[Way, ...] = ("oral", "injected", "inhaled", "nebulized", "patch")
 _MOST_RELATED = 50
 
 
@@ -61,17 +62,17 @@ def _means(rule: DrugRule, pill: Pill, name: str) -> bool:
 
 def _speaks(rule: DrugRule, pill: Pill) -> bool:
     """Whether one of its ingredients does, and the order names no other reason."""
-    if pill.route not in ("oral", "injected") or not any(_means(rule, pill, i.name) for i in pill.ingredients):
-        return pill.route == "inhaled" and any(_means(rule, pill, i.name) for i in pill.ingredients)
+    if pill.route not in _WAYS or not any(_means(rule, pill, i.name) for i in pill.ingredients):
+        return False
     reasons = [c.display for c in pill.entry.reason if c.display]
     words = pattern(rule.listed_words)
     return not reasons or any(words.search(r) for r in reasons if words)
 
 
-def _short(pill: Pill, days: int, now: object) -> bool:
+def _short(pill: Pill, days: int, now: datetime) -> bool:
     """Whether the order may be younger than `days`; one without a date may be."""
     begin = pill.entry.start or pill.entry.authored
-    return days > 0 and (not begin or bounds(begin)[1] + timedelta(days=days) > now)  # type: ignore[operator]
+    return days > 0 and (not begin or bounds(begin)[1] + timedelta(days=days) > now)
 
 
 def _is_listed(rule: Named, problems: Sequence[Listed]) -> bool:
