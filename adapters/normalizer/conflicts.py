@@ -47,7 +47,9 @@ def _conflict(kind: ConflictKind, members: Sequence[Entry], detail: str) -> Conf
 def drug_key(entry: Medication) -> str:
     """What makes two orders the same drug: the RxNorm code, else the first words of the name (the ingredient)."""
     code, mapping = entry.concept.code_in(RXNORM), entry.concept.mapping
-    if code and not (mapping and mapping.method == "text_match"):  # words give the ingredient alone, whatever the strength
+    if code and not (
+        mapping and mapping.method == "text_match"
+    ):  # words give the ingredient alone, whatever the strength
         return f"rxnorm|{code}"
     return _ingredient(entry)
 

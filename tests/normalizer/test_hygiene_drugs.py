@@ -181,3 +181,10 @@ def test_now_is_not_looked_at() -> None:
     """A chart of an earlier instant is judged by the entries given, not by the day the test runs."""
     entries = normalize([raw(drug("x", "simvastatin 20 MG")), raw(drug("y", "atorvastatin 40 MG"))]).entries
     assert chart_of(entries, as_of=NOW).entries == chart_of(entries, as_of="2030-01-01T00:00:00Z").entries
+
+
+def test_two_strengths_in_words_are_two_orders() -> None:
+    """The words give the ingredient's code to both; that makes them the same drug, not the same order."""
+    chart = made(drug("x", "lisinopril 10 MG"), drug("y", "lisinopril 20 MG"))
+    assert set(said(chart, "same_drug")) == {"x", "y"}
+    assert not any(m.superseded for m in chart.of(Medication))
