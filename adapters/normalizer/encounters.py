@@ -172,8 +172,8 @@ def _disposition(source: Source) -> tuple[str, str]:
     hospital = source.obj(source.resource, "hospitalization")
     if "dischargeDisposition" not in hospital:
         return "", ""
-    words = words_of(source, hospital, "dischargeDisposition", source.rules)
-    codings = concept_of(source, hospital, "dischargeDisposition", source.rules).codings
+    sent = concept_of(source, hospital, "dischargeDisposition", source.rules)
+    words, codings = sent.display, sent.codings
     code = next((found for c in codings if (found := contacts.disposition(c.system_as_sent or c.system, c.code))), "")
     if words in {c.code for c in codings}:  # a code without any words
         words = contacts.disposition_words(code) or words

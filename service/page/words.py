@@ -64,7 +64,7 @@ FLAG_WORDS = {
     "stale_active": "active, but old",
     "conflicts_with": "contradicted",
     "allergy_conflict": "drug against a recorded allergy",
-    "same_problem": "told twice",
+    "same_problem": "listed in several places",
     "likely_over": "active, but probably over",
     "unlisted_problem": "no problem named for it",
     "same_drug": "same drug twice",
