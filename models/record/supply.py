@@ -35,8 +35,15 @@ class Supply(Value, frozen=True):
     @property
     def end(self) -> str:
         """The last day covered when every fill is fetched and used as told."""
-        last = date.fromisoformat(self.begin) + timedelta(days=max(int(self.days * self.fills) - 1, 0))
-        return last.isoformat()
+        return day_after(date.fromisoformat(self.begin), max(int(self.days * self.fills) - 1, 0)).isoformat()
+
+
+def day_after(first: date, days: int) -> date:
+    """`days` days after `first`; the last day there is where the calendar ends (seen: orders of the year 9999)."""
+    try:
+        return first + timedelta(days=days)
+    except OverflowError:
+        return date.max
 
 
 def supplies(order: Medication) -> tuple[Supply, ...]:
@@ -46,7 +53,7 @@ def supplies(order: Medication) -> tuple[Supply, ...]:
     if order.dispenses:
         found = []
         for fill in order.dispenses:
-            days = fill.days_supply or _days_of(order, fill.quantity)
+            days = _plausible(fill.days_supply) or _days_of(order, fill.quantity)
             if fill.when and len(fill.when) >= 10 and days:
                 found.append(Supply(begin=fill.when[:10], days=days, basis="dispensed"))
         return tuple(sorted(found, key=lambda s: (s.begin, s.days)))

@@ -8,7 +8,7 @@ different days, and at least 91 days from the first fill to the end. 0.8 and mor
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 from math import floor
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from models.record import Medication
 from models.record.base import Value
-from models.record.supply import Supply, supplies
+from models.record.supply import Supply, day_after, supplies
 from models.terminology.medications import ingredients_of
 
 ADHERENT = 0.8
@@ -79,7 +79,7 @@ def _each(supply: Supply, stop: str) -> Iterable[Supply]:
     while left >= 1:
         days = min(supply.days, left)
         yield Supply(begin=at.isoformat(), days=days, basis=supply.basis)
-        at, left = at + timedelta(days=max(floor(supply.days), 1)), left - max(floor(supply.days), 1)
+        at, left = day_after(at, max(floor(supply.days), 1)), left - max(floor(supply.days), 1)
 
 
 def _covered(name: str, rows: list[tuple[Supply, str]], begin: date, end: date) -> Adherence | None:
@@ -92,8 +92,8 @@ def _covered(name: str, rows: list[tuple[Supply, str]], begin: date, end: date) 
     free, covered = first, 0
     for supply, _ in inside:
         at = max(date.fromisoformat(supply.begin), free)
-        after = at + timedelta(days=floor(supply.days))
-        covered += max(0, (min(after, end + timedelta(days=1)) - at).days)
+        after = day_after(at, floor(supply.days))
+        covered += max(0, (min(after, day_after(end, 1)) - at).days)
         free = max(free, after)
     return Adherence(
         ingredient=name,

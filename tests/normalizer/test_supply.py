@@ -161,3 +161,33 @@ def test_covered_days_are_days_and_need_no_order(rows: list[tuple[int, int]], ch
     for found in made(numbered):
         inside = [days for at, days in rows if at <= 181]
         assert 0 < found.covered <= min(found.days, sum(inside))
+
+
+@pytest.mark.parametrize(
+    ("item", "activity"),
+    [
+        (drug(expectedSupplyDuration=quantity(10, "d"), authoredOn="2023-10-01"), "uncertain"),  # nobody closed it
+        (drug(use=use(1, TWICE), quantity={"value": 20, "unit": "tablet"}, authoredOn="2023-10-01"), "uncertain"),
+        (drug(expectedSupplyDuration=quantity(30, "d"), numberOfRepeatsAllowed=11, authoredOn="2023-10-01"), "active"),
+        (drug(expectedSupplyDuration=quantity(10, "d"), authoredOn="2024-03-01"), "active"),
+        (drug(authoredOn="2023-10-01"), "active"),
+        (drug(use=use(1, TWICE, asNeededBoolean=True), quantity={"value": 20, "unit": "tablet"}, authoredOn="2023-10-01"), "active"),
+        (drug(expectedSupplyDuration=quantity(10, "d"), authoredOn="2023-10-01", status="stopped"), "historical"),
+    ],
+)  # fmt: skip
+def test_an_active_order_whose_supply_ended_long_ago_is_unsure(item: Json, activity: str) -> None:
+    entry = one(item)
+    assert entry.activity == activity and entry.has_flag("stale_active") is (activity == "uncertain")
+    assert ("its supply ended 20" in entry.activity_reason) is (activity == "uncertain")
+
+
+def test_an_order_of_the_last_year_there_is() -> None:
+    item = drug(expectedSupplyDuration=quantity(30, "d"), numberOfRepeatsAllowed=999, authoredOn="9999-12-31")
+    assert supplies(one(item))[0].end == "9999-12-31"
+    (found,) = days_covered(meds(item), "9999-12-01", "9999-12-31")
+    assert found.covered <= 1
+
+
+def test_a_late_fill_keeps_an_order_current() -> None:
+    item = drug(expectedSupplyDuration=quantity(30, "d"), authoredOn="2023-07-01")
+    assert one(item).activity == "uncertain" and one(item, fill("d", "2024-06-01")).activity == "active"
