@@ -13,7 +13,8 @@ DEFAULTS = frozenset(
     | {"1970-01-01", "1111-11-11", "1910-10-10", "1911-11-11"}
 )
 """The first day of registration systems, spreadsheets and clocks, and what is quickly typed."""
-OLDEST_YEARS = 125
+OLDEST_YEARS = 130
+"""Nobody has lived longer than 122 years; charts of the dead are kept."""
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 

@@ -35,6 +35,12 @@ def _first(column: str) -> str:
     return f"substr({column}_l, 1, 1) = substr({column}_r, 1, 1)"
 
 
+_CROSSWISE = (
+    "((given_l = family_r or jaro_winkler_similarity(given_l, family_r) >= 0.92) "
+    "and (family_l = given_r or jaro_winkler_similarity(family_l, given_r) >= 0.92))"
+)
+
+
 LEVELS: dict[str, list[tuple[str, str]]] = {
     "given": [
         ("missing", "(given_l is null or given_r is null) and not (newborn_l or newborn_r)"),
@@ -42,7 +48,7 @@ LEVELS: dict[str, list[tuple[str, str]]] = {
         ("initial", f"(length(given_l) = 1 or length(given_r) = 1) and {_first('given')}"),
         ("same", "given_l = given_r"),
         ("nickname", "list_has_any(forms_l, forms_r)"),
-        ("swapped", "given_l = family_r and family_l = given_r"),
+        ("swapped", _CROSSWISE),
         # Of two different names one is a slip of the other only where one of them is no name: Jayden and Hayden are two.
         ("spelling", f"{_close('given')} and given_known_l <> given_known_r and {_first('given')}"),
         ("lookalike", f"length(given_l) > 1 and length(given_r) > 1 and {_close('given')}"),
@@ -53,7 +59,7 @@ LEVELS: dict[str, list[tuple[str, str]]] = {
         ("missing", "family_l is null or family_r is null"),
         ("same", "family_l = family_r"),
         ("part", "list_has_any(families_l, families_r)"),
-        ("swapped", "given_l = family_r and family_l = given_r"),
+        ("swapped", _CROSSWISE),
         ("spelling", _close("family")),
         ("different", "ELSE"),
     ],
@@ -149,6 +155,7 @@ BLOCKING: list[tuple[str, list[str] | None]] = [
     ("l.family = r.family and l.given_root = r.given_root", None),
     ("l.birth = r.birth_swapped and substr(l.family, 1, 3) = substr(r.family, 1, 3)", None),
     ("l.family = r.given and l.given = r.family", None),
+    ("l.birth = r.birth and substr(l.family, 1, 2) = substr(r.given, 1, 2)", None),
     ("l.national = r.national", None),
     ("l.house = r.house and l.street = r.street and l.given_root = r.given_root", None),
     ("l.house = r.house and l.street = r.street and substr(l.birth, 1, 7) = substr(r.birth, 1, 7)", None),

@@ -51,13 +51,10 @@ class Person(Value, frozen=True):
 
     @property
     def comparable(self) -> bool:
-        """Whether there is anything to find a person by: a name, or a number."""
-        return bool(
-            (self.name.family and (self.name.given or self.name.newborn))
-            or self.national
-            or self.records
-            or self.documents
-        )
+        """Whether there is enough to find a person by: a name or a number, and something beside it."""
+        who = [self.name.given or self.name.newborn, self.name.family, self.national, self.records, self.documents]
+        more = [self.birth.day or self.birth.partial, self.phones, self.emails, self.place.street, self.national4]
+        return any(who) and sum(map(bool, who + more)) > 1
 
 
 def sex(text: str) -> str:

@@ -20,8 +20,7 @@ from models.record.base import Value
 
 Decision = Literal["match", "review", "no_match"]
 RANK: dict[Decision, int] = {"no_match": 0, "review": 1, "match": 2}
-SUPPORT = ("number", "contact", "area", "none")
-AGAINST = ("none", "one", "many")
+SUPPORT = ("number", "contact", "none")
 Levels = Annotated[dict[str, tuple[str, ...]], msgspec.Meta(description="Field -> levels.")]
 
 
@@ -54,11 +53,10 @@ class Rules(Value, frozen=True, forbid_unknown_fields=True):
 
     thresholds: Thresholds
     support: dict[str, Levels]
-    against: Levels
     rule: tuple[Rule, ...]
 
     def derived(self, levels: dict[str, str]) -> dict[str, str]:
-        """The levels with `support` and `against`."""
+        """The levels with `support`."""
         support = next(
             (
                 name
@@ -67,8 +65,7 @@ class Rules(Value, frozen=True, forbid_unknown_fields=True):
             ),
             "none",
         )
-        against = sum(levels[f] in wanted for f, wanted in self.against.items())
-        return levels | {"support": support, "against": AGAINST[min(against, 2)]}
+        return levels | {"support": support}
 
     def decide(self, weight: float, levels: dict[str, str]) -> tuple[Decision, tuple[Rule, ...]]:
         """The decision, and the rules that held."""
@@ -87,8 +84,8 @@ def rules(path: Path = DATA / "rules.toml") -> Rules:
     """The shipped rules; raises ValueError where they name a field or level that is not compared."""
     found = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Rules)
     known = {name: {label for label, _ in levels} for name, levels in LEVELS.items()}
-    known |= {"support": set(SUPPORT), "against": set(AGAINST)}
-    for table in (*(r.when for r in found.rule), *(r.unless for r in found.rule), *found.support.values(), found.against):
+    known["support"] = set(SUPPORT)
+    for table in (*(r.when for r in found.rule), *(r.unless for r in found.rule), *found.support.values()):
         for field, levels in table.items():
             if not set(levels) <= known.get(field, set()):
                 raise ValueError(f"rules.toml: {field} has no such level: {sorted(set(levels) - known.get(field, set()))}")

@@ -21,8 +21,8 @@ from models.identity.words import DATA, RARE_FAMILY, RARE_GIVEN, family_shares, 
 from models.record.base import Value
 
 MODEL = DATA / "model.json"
-LOWEST = -3.0
-"""Pairs with a weight (log2 of the odds) below this are not handed on: one in nine at best."""
+LOWEST = -5.0
+"""Pairs with a weight (log2 of the odds) below this are not handed on: one in thirty at best."""
 _TYPES = {"varchar": "string", "varchar[]": "list", "boolean": "bool", "double": "float64"}
 
 

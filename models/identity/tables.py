@@ -86,7 +86,7 @@ def read(data: bytes, name: str, *, today: date) -> Table:
         if fields.get("ssn", "").strip() and not (person.national or person.national4):
             remarks["ssn_not_valid"] += 1
         if not person.comparable:
-            aside.append(Row(line=line, id=own, reason="no_name_and_no_number"))
+            aside.append(Row(line=line, id=own, reason="too_little_to_compare"))
             continue
         people.append(person)
         ids[person.id] = own or f"line {line}"
