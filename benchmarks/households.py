@@ -12,13 +12,173 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 Record = dict[str, str]
-GIRLS = "Amara Beatriz Chloé Denise Ewa Fatima Gudrun Hannah Ingrid Jasmine Keisha Leila Mei Nadia Oksana Paola Quinn Rosa Siobhan Tanya Uma Valentina Wanjiku Ximena Yara Zainab Linda Patricia Barbara Susan Karen Nancy Betty Sandra Donna Carol".split()
-BOYS = "Ahmed Bogdan Carlos Darnell Emeka Felipe Giorgio Hiroshi Ivan Jamal Kwame Luis Mateo Nikolai Omar Pedro Rajesh Søren Tomasz Umberto Viktor Wei Yusuf Zoltan James Robert William David Richard Thomas Mark Steven Paul Kenneth".split()
-FAMILIES = "Abara Bianchi Castillo Duval Eriksson Fernández Goldberg Haddad Ivanova Jankowski Kowalczyk Lindqvist Müller Nakamura Okafor Pereira Quintero Rossi Schneider Tanaka Ueda Vasquez Wójcik Xu Yilmaz Zhang Smith Brown Jones Davis Miller Wilson Moore Nguyen Patel Kim O'Connor McDonald".split()
-TWINS = [("Jayden", "Kayden"), ("Mia", "Maya"), ("Taylor", "Tyler"), ("Ella", "Emma"), ("Daniel", "David"), ("Aiden", "Jaden"), ("Maria", "Marta"), ("Christian", "Christopher"), ("Olivia", "Sophia"), ("Hasan", "Husein"), ("Loan", "Lan"), ("Jean", "Jane"), ("Marco", "Mario"), ("Eric", "Erica"), ("Faith", "Hope"), ("Ashley", "Ashlyn"), ("John", "James"), ("Kaylee", "Haylee"), ("Zara", "Zahra"), ("Brandon", "Brendan")]
-NICK = [("Robert", "Bob"), ("William", "Bill"), ("Elizabeth", "Liz"), ("Margaret", "Peggy"), ("Katherine", "Katie"), ("Richard", "Dick"), ("James", "Jim"), ("Patricia", "Trish"), ("Michael", "Mike"), ("Jennifer", "Jen")]
-ROADS = ["Juniper Way", "Harbor Street", "N Cypress Avenue", "Old Post Road", "Sunset Boulevard", "Third Street", "County Road 12", "Willow Court", "Saint Anne Drive", "Prospect Place"]
-TOWNS = [("Ashford", "OR", "97520"), ("Brixham", "ME", "04003"), ("Corvale", "NM", "87102"), ("Dunmore", "GA", "30301"), ("Elkton", "MI", "48731")]
+GIRLS = [
+    "Amara",
+    "Beatriz",
+    "Chloé",
+    "Denise",
+    "Ewa",
+    "Fatima",
+    "Gudrun",
+    "Hannah",
+    "Ingrid",
+    "Jasmine",
+    "Keisha",
+    "Leila",
+    "Mei",
+    "Nadia",
+    "Oksana",
+    "Paola",
+    "Quinn",
+    "Rosa",
+    "Siobhan",
+    "Tanya",
+    "Uma",
+    "Valentina",
+    "Wanjiku",
+    "Ximena",
+    "Yara",
+    "Zainab",
+    "Linda",
+    "Patricia",
+    "Barbara",
+    "Susan",
+    "Karen",
+    "Nancy",
+    "Betty",
+    "Sandra",
+    "Donna",
+    "Carol",
+]
+BOYS = [
+    "Ahmed",
+    "Bogdan",
+    "Carlos",
+    "Darnell",
+    "Emeka",
+    "Felipe",
+    "Giorgio",
+    "Hiroshi",
+    "Ivan",
+    "Jamal",
+    "Kwame",
+    "Luis",
+    "Mateo",
+    "Nikolai",
+    "Omar",
+    "Pedro",
+    "Rajesh",
+    "Søren",
+    "Tomasz",
+    "Umberto",
+    "Viktor",
+    "Wei",
+    "Yusuf",
+    "Zoltan",
+    "James",
+    "Robert",
+    "William",
+    "David",
+    "Richard",
+    "Thomas",
+    "Mark",
+    "Steven",
+    "Paul",
+    "Kenneth",
+]
+FAMILIES = [
+    "Abara",
+    "Bianchi",
+    "Castillo",
+    "Duval",
+    "Eriksson",
+    "Fernández",
+    "Goldberg",
+    "Haddad",
+    "Ivanova",
+    "Jankowski",
+    "Kowalczyk",
+    "Lindqvist",
+    "Müller",
+    "Nakamura",
+    "Okafor",
+    "Pereira",
+    "Quintero",
+    "Rossi",
+    "Schneider",
+    "Tanaka",
+    "Ueda",
+    "Vasquez",
+    "Wójcik",
+    "Xu",
+    "Yilmaz",
+    "Zhang",
+    "Smith",
+    "Brown",
+    "Jones",
+    "Davis",
+    "Miller",
+    "Wilson",
+    "Moore",
+    "Nguyen",
+    "Patel",
+    "Kim",
+    "O'Connor",
+    "McDonald",
+]
+TWINS = [
+    ("Jayden", "Kayden"),
+    ("Mia", "Maya"),
+    ("Taylor", "Tyler"),
+    ("Ella", "Emma"),
+    ("Daniel", "David"),
+    ("Aiden", "Jaden"),
+    ("Maria", "Marta"),
+    ("Christian", "Christopher"),
+    ("Olivia", "Sophia"),
+    ("Hasan", "Husein"),
+    ("Loan", "Lan"),
+    ("Jean", "Jane"),
+    ("Marco", "Mario"),
+    ("Eric", "Erica"),
+    ("Faith", "Hope"),
+    ("Ashley", "Ashlyn"),
+    ("John", "James"),
+    ("Kaylee", "Haylee"),
+    ("Zara", "Zahra"),
+    ("Brandon", "Brendan"),
+]
+NICK = [
+    ("Robert", "Bob"),
+    ("William", "Bill"),
+    ("Elizabeth", "Liz"),
+    ("Margaret", "Peggy"),
+    ("Katherine", "Katie"),
+    ("Richard", "Dick"),
+    ("James", "Jim"),
+    ("Patricia", "Trish"),
+    ("Michael", "Mike"),
+    ("Jennifer", "Jen"),
+]
+ROADS = [
+    "Juniper Way",
+    "Harbor Street",
+    "N Cypress Avenue",
+    "Old Post Road",
+    "Sunset Boulevard",
+    "Third Street",
+    "County Road 12",
+    "Willow Court",
+    "Saint Anne Drive",
+    "Prospect Place",
+]
+TOWNS = [
+    ("Ashford", "OR", "97520"),
+    ("Brixham", "ME", "04003"),
+    ("Corvale", "NM", "87102"),
+    ("Dunmore", "GA", "30301"),
+    ("Elkton", "MI", "48731"),
+]
 
 
 class Town:
@@ -71,7 +231,22 @@ def cases(seed: int, rounds: int) -> Iterator[tuple[str, list[Record], list[Reco
     """(name of the case, records of A, records of B) of `rounds` families of each kind."""
     town = Town(seed)
     for _ in range(rounds):
-        for case in (_twins, _juniors, _spouses, _siblings, _newborns, _namesakes, _defaults, _exchanged_days, _plain, _moved, _nicknamed, _married, _misspelt, _numbers):
+        for case in (
+            _twins,
+            _juniors,
+            _spouses,
+            _siblings,
+            _newborns,
+            _namesakes,
+            _defaults,
+            _exchanged_days,
+            _plain,
+            _moved,
+            _nicknamed,
+            _married,
+            _misspelt,
+            _numbers,
+        ):
             yield from case(town)
 
 
@@ -96,7 +271,11 @@ def _twins(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
 def _juniors(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
     home, family, name = town.home(), town.r.choice(FAMILIES), town.r.choice(BOYS)
     father = town.born(45, 70)
-    son = father.replace(year=father.year + town.r.randrange(20, 40), day=min(father.day, 28)) if town.r.random() < 0.3 else father + timedelta(days=town.r.randrange(7300, 14000))
+    son = (
+        father.replace(year=father.year + town.r.randrange(20, 40), day=min(father.day, 28))
+        if town.r.random() < 0.3
+        else father + timedelta(days=town.r.randrange(7300, 14000))
+    )
     told = town.r.random() < 0.5
     shared = {"last_name": family, "first_name": name, "sex": "M"}
     sr = town.person(home, suffix="Sr" if told else "", dob=father.isoformat(), **shared)
@@ -107,19 +286,39 @@ def _juniors(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
 def _spouses(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
     home, family = town.home(), town.r.choice(FAMILIES)
     born = town.born(25, 80)
-    pair = [town.person(home, last_name=family, sex=s, dob=(born + timedelta(days=d)).isoformat(), email=f"{family.lower()}@home.net") for s, d in (("F", 0), ("M", town.r.choice([0, 1, 10, 365])))]
+    pair = [
+        town.person(
+            home,
+            last_name=family,
+            sex=s,
+            dob=(born + timedelta(days=d)).isoformat(),
+            email=f"{family.lower()}@home.net",
+        )
+        for s, d in (("F", 0), ("M", town.r.choice([0, 1, 10, 365])))
+    ]
     yield _apart(town, "spouses", *pair) if town.r.random() < 0.5 else _both(town, "spouses", *pair)
 
 
 def _siblings(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
     home, family, born = town.home(), town.r.choice(FAMILIES), town.born(2, 17)
-    children = [town.person(home, last_name=family, dob=(born + timedelta(days=400 * i)).isoformat(), ssn="123-45-6789") for i in range(3)]
+    children = [
+        town.person(home, last_name=family, dob=(born + timedelta(days=400 * i)).isoformat(), ssn="123-45-6789")
+        for i in range(3)
+    ]
     yield _both(town, "siblings", *children)
 
 
 def _newborns(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
     home, family, dob = town.home(), town.r.choice(FAMILIES), town.born(0, 2).isoformat()
-    style = town.r.choice([("Baby Boy A", "Baby Boy B"), ("BB 1", "BB 2"), ("Newborn", "Newborn"), ("Twin A", "Twin B"), ("Judysboy", "2Judysboy")])
+    style = town.r.choice(
+        [
+            ("Baby Boy A", "Baby Boy B"),
+            ("BB 1", "BB 2"),
+            ("Newborn", "Newborn"),
+            ("Twin A", "Twin B"),
+            ("Judysboy", "2Judysboy"),
+        ]
+    )
     shared = {"last_name": family, "dob": dob, "sex": "M", "ssn": "", "email": ""}
     first, second = (town.person(home, first_name=n, **shared) for n in style)
     yield _apart(town, "newborns", first, second)
@@ -146,7 +345,12 @@ def _exchanged_days(town: Town) -> Iterator[tuple[str, list[Record], list[Record
     year, month = town.r.randrange(1940, 2015), town.r.randrange(2, 6)
     one = town.person(town.home(), dob=f"{year}-{month:02d}-{month + 6:02d}")
     shared = {k: one[k] for k in ("first_name", "last_name", "sex")}
-    yield _apart(town, "exchanged_days_strangers", one, town.person(town.home(), dob=f"{year}-{month + 6:02d}-{month:02d}", **shared))
+    yield _apart(
+        town,
+        "exchanged_days_strangers",
+        one,
+        town.person(town.home(), dob=f"{year}-{month + 6:02d}-{month:02d}", **shared),
+    )
     same = dict(one) | {"dob": f"{year}-{month + 6:02d}-{month:02d}"}
     yield "exchanged_days", [town.at(one, "A")], [town.at(same, "B")]
 
@@ -163,7 +367,11 @@ def _moved(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
 
 def _nicknamed(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
     full, short = town.r.choice(NICK)
-    one = town.person(town.home(), first_name=full, sex="F" if full in ("Elizabeth", "Margaret", "Katherine", "Patricia", "Jennifer") else "M")
+    one = town.person(
+        town.home(),
+        first_name=full,
+        sex="F" if full in ("Elizabeth", "Margaret", "Katherine", "Patricia", "Jennifer") else "M",
+    )
     yield "nicknamed", [town.at(one, "A")], [town.at(one | {"first_name": short}, "B")]
 
 
@@ -171,14 +379,22 @@ def _married(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
     one = town.person(town.home(), sex="F")
     other = town.r.choice(FAMILIES)
     new = other if town.r.random() < 0.5 else f"{one['last_name']}-{other}"
-    yield "married", [town.at(one, "A")], [town.at(one | {"last_name": new} | (town.home() if town.r.random() < 0.5 else {}), "B")]
+    yield (
+        "married",
+        [town.at(one, "A")],
+        [town.at(one | {"last_name": new} | (town.home() if town.r.random() < 0.5 else {}), "B")],
+    )
 
 
 def _misspelt(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
     one = town.person(town.home())
     field = town.r.choice(["first_name", "last_name"])
     at = town.r.randrange(1, max(len(one[field]) - 1, 2))
-    slip = one[field][:at] + one[field][at:][1:] if town.r.random() < 0.5 else one[field][:at] + one[field][at] + one[field][at:]
+    slip = (
+        one[field][:at] + one[field][at:][1:]
+        if town.r.random() < 0.5
+        else one[field][:at] + one[field][at] + one[field][at:]
+    )
     yield "misspelt", [town.at(one, "A")], [town.at(one | {field: slip}, "B")]
 
 

@@ -119,7 +119,9 @@ def scale(count: int) -> None:
     begin = time.perf_counter()
     found = match(one, two)
     seconds = time.perf_counter() - begin
-    truth_pairs = {p for p in pairs_of([p.key for p in (*one, *two)], lambda k: whose[k]) if len({s for s, _ in p}) == 2}
+    truth_pairs = {
+        p for p in pairs_of([p.key for p in (*one, *two)], lambda k: whose[k]) if len({s for s, _ in p}) == 2
+    }
     account(f"scale ({len(one)} x {len(two)}, {seconds:.1f} s)", found, truth_pairs)
 
 

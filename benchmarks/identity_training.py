@@ -30,16 +30,44 @@ SET = {("record", "same"): (0.9, 1e-5), ("number", "slip"): (0.02, 2e-4)}
 """Not learned: record numbers are each site's own here, yet charts do get mixed up; brothers' numbers follow each other."""
 NEUTRAL = {("given", "newborn"), ("record", "other")}
 """Levels that weigh nothing: they say neither yes nor no."""
-STREETS = "Oak Maple Cedar Pine Main Washington Lake Hill Park Elm Walnut Spring Church River Mill High Center Lincoln".split()
+STREETS = [
+    "Oak",
+    "Maple",
+    "Cedar",
+    "Pine",
+    "Main",
+    "Washington",
+    "Lake",
+    "Hill",
+    "Park",
+    "Elm",
+    "Walnut",
+    "Spring",
+    "Church",
+    "River",
+    "Mill",
+    "High",
+    "Center",
+    "Lincoln",
+]
 KINDS = ("Street", "Avenue", "Road", "Drive", "Lane", "Court", "Boulevard", "Place")
-SHORT = {"Street": "St", "Avenue": "Ave.", "Road": "Rd", "Drive": "Dr", "Lane": "Ln", "Court": "Ct", "Boulevard": "Blvd", "Place": "Pl"}
+SHORT = {
+    "Street": "St",
+    "Avenue": "Ave.",
+    "Road": "Rd",
+    "Drive": "Dr",
+    "Lane": "Ln",
+    "Court": "Ct",
+    "Boulevard": "Blvd",
+    "Place": "Pl",
+}
 
 
 class Population:
     """People in families, and how sites write them down."""
 
     def __init__(self, seed: int = SEED) -> None:
-        self.r = random.Random(seed)  # noqa: S311
+        self.r = random.Random(seed)
         girls = {row[0]: float(row[2]) for row in _rows("given_names.tsv")[1:]}
         shares = given_shares()
         self.given = {
@@ -52,10 +80,19 @@ class Population:
             for full in fulls:
                 if form != full:
                     self.nicknames.setdefault(full, []).append(form)
-        self.cities = [(self._word().title(), f"{self.r.randrange(601, 99950):05d}", self.r.choice("OH PA NY TX CA IL".split())) for _ in range(60)]
+        self.cities = [
+            (
+                self._word().title(),
+                f"{self.r.randrange(601, 99950):05d}",
+                self.r.choice(["OH", "PA", "NY", "TX", "CA", "IL"]),
+            )
+            for _ in range(60)
+        ]
 
     def _word(self) -> str:
-        return "".join(self.r.choice("bcdfglmnprstvw") + self.r.choice("aeiou") for _ in range(3)) + self.r.choice(["ton", "ville", "field", "burg"])
+        return "".join(self.r.choice("bcdfglmnprstvw") + self.r.choice("aeiou") for _ in range(3)) + self.r.choice(
+            ["ton", "ville", "field", "burg"]
+        )
 
     def people(self, count: int) -> list[dict[str, str]]:
         """True people, family by family."""
@@ -132,7 +169,9 @@ class Population:
         if r.random() < 0.05:
             row["street"] = row["zip"] = row["city"] = ""
         row["phone"] = r.choices([row["phone"], self.number(), ""], [0.62, 0.23, 0.15])[0]
-        row["email"] = r.choices([row["email"], f"{row['given'][:1]}{r.randrange(10**5)}@mail.org", ""], [0.4, 0.1, 0.5])[0]
+        row["email"] = r.choices(
+            [row["email"], f"{row['given'][:1]}{r.randrange(10**5)}@mail.org", ""], [0.4, 0.1, 0.5]
+        )[0]
         ssn = row.pop("ssn")
         choice = r.choices(["", ssn, ssn[-4:], slip(r, ssn, digits=True)], [0.45, 0.4, 0.14, 0.01])[0]
         row["ssn"] = choice

@@ -8,6 +8,7 @@ linked (`_unchained`).
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -56,7 +57,7 @@ class Pair(Value, frozen=True):
     @property
     def probability(self) -> float:
         """The weight as a probability, 0 to 1. Of the model alone, before any rule."""
-        return 1 / (1 + 2.0 ** -max(min(self.weight, 60.0), -60.0))
+        return 1 / (1 + math.pow(2, -max(min(self.weight, 60.0), -60.0)))
 
 
 class Matches(Value, frozen=True):
@@ -70,9 +71,7 @@ class Matches(Value, frozen=True):
         return tuple(p for p in self.pairs if p.decision == decision)
 
 
-def match(
-    left: Iterable[Person], right: Iterable[Person] | None = None, *, rulebook: Rules | None = None
-) -> Matches:
+def match(left: Iterable[Person], right: Iterable[Person] | None = None, *, rulebook: Rules | None = None) -> Matches:
     """Find who is who within `left`, or between `left` and `right`. Two records of one key are one: the first counts."""
     book = rulebook or rules()
     one = _once(left)
@@ -90,9 +89,7 @@ def match(
     return Matches(pairs=tuple(told), groups=tuple(_groups(p for p in told if p.decision == "match")))
 
 
-def candidates_for(
-    person: Person, people: Sequence[Person], *, rulebook: Rules | None = None
-) -> list[Pair]:
+def candidates_for(person: Person, people: Sequence[Person], *, rulebook: Rules | None = None) -> list[Pair]:
     """One person against many, all that are worth telling, best first."""
     book = rulebook or rules()
     common = _common(people)
@@ -182,9 +179,7 @@ def _groups(pairs: Iterable[Pair]) -> list[tuple[tuple[str, str], ...]]:
     return [tuple(keys) for _, keys in sorted(groups.items())]
 
 
-def _unchained(
-    pairs: list[Pair], people: dict[tuple[str, str], Person], scorer: Scorer, book: Rules
-) -> list[Pair]:
+def _unchained(pairs: list[Pair], people: dict[tuple[str, str], Person], scorer: Scorer, book: Rules) -> list[Pair]:
     """Matches whose group holds a contradicted pair, or is too long, become reviews."""
     groups = [g for g in _groups(p for p in pairs if p.decision == "match") if len(g) > 2]
     judged = {frozenset((p.left, p.right)): p for p in pairs}
@@ -209,4 +204,3 @@ def _unchained(
         )
         for p in pairs
     ]
-

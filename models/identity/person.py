@@ -18,6 +18,9 @@ _MEMBERSHIP = frozenset({"MB", "SN", "MA", "MC"})
 _NOT_OF_A_PERSON = frozenset({"AN", "VN", "ACSN", "FILL", "PLAC", "TAX", "EN", "NPI", "PRN", "RRI", "XX", "U"})
 """Identifier types (HL7 table 0203) of visits, accounts, orders, employers and providers: they tell nobody apart."""
 
+_ADDRESS_USES = {"home": 0, "temp": 2, "work": 3, "billing": 4, "old": 5}
+"""Which address is compared, the first that there is; one without a known use comes second."""
+
 
 class Person(Value, frozen=True):
     """One record of a person. Equal (source, id) is the same record."""
@@ -52,8 +55,20 @@ class Person(Value, frozen=True):
     @property
     def comparable(self) -> bool:
         """Whether there is enough to find a person by: a name or a number, and something beside it."""
-        who = [self.name.given or self.name.newborn, self.name.family, self.national, self.records, self.documents]
-        more = [self.birth.day or self.birth.partial, self.phones, self.emails, self.place.street, self.national4]
+        who: list[object] = [
+            self.name.given or self.name.newborn,
+            self.name.family,
+            self.national,
+            self.records,
+            self.documents,
+        ]
+        more: list[object] = [
+            self.birth.day or self.birth.partial,
+            self.phones,
+            self.emails,
+            self.place.street,
+            self.national4,
+        ]
         return any(who) and sum(map(bool, who + more)) > 1
 
 
@@ -69,7 +84,8 @@ def from_record(entry: Demographics, *, source: str, id: str, today: date) -> Pe
     """A patient of a site, from what its record says. All names count, old and maiden names for the family name only."""
     current = [n for n in entry.names if n.use not in ("old", "maiden", "nickname")]
     best = next(
-        (n for use in ("official", "usual", "") for n in current if n.use == use), (current or [*entry.names, None])[0]
+        (n for use in ("official", "usual", "") for n in current if n.use == use),
+        next(iter(current or entry.names), None),
     )
     name = Name()
     if best is not None:
@@ -82,7 +98,7 @@ def from_record(entry: Demographics, *, source: str, id: str, today: date) -> Pe
             former=[n.family for n in entry.names if n is not best and n.family],
             nicknames=[" ".join(n.given[:1]) for n in entry.names if n is not best and n.use in ("nickname", "usual")],
         )
-    homes = sorted(entry.addresses, key=lambda a: ("home", "", "temp", "work", "billing", "old").index(a.use) if a.use in ("home", "temp", "work", "billing", "old") else 1)
+    homes = sorted(entry.addresses, key=lambda a: _ADDRESS_USES.get(a.use, 1))
     place = Place()
     if homes:
         place = places.standardize(homes[0].lines, homes[0].city, homes[0].state, homes[0].postal_code)
@@ -121,12 +137,13 @@ def from_record(entry: Demographics, *, source: str, id: str, today: date) -> Pe
     )
 
 
-def from_fields(
-    fields: Mapping[str, str], *, source: str, id: str, today: date, day_first: bool = False
-) -> Person:
+def from_fields(fields: Mapping[str, str], *, source: str, id: str, today: date, day_first: bool = False) -> Person:
     """A row of a file; `fields` by the names of headers.toml."""
     at = {k: v.strip() for k, v in fields.items()}
-    said = lambda k: at.get(k, "")  # noqa: E731
+
+    def said(field: str) -> str:
+        return at.get(field, "")
+
     national, national4 = numbers.national(said("ssn"))
     if said("ssn4") and not national4:
         national4 = numbers.national(said("ssn4"))[1]

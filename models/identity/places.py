@@ -24,7 +24,13 @@ class Place(Value, frozen=True):
 
 
 def standardize(
-    lines: Iterable[str] = (), city: str = "", state: str = "", postal_code: str = "", *, house: str = "", unit: str = ""
+    lines: Iterable[str] = (),
+    city: str = "",
+    state: str = "",
+    postal_code: str = "",
+    *,
+    house: str = "",
+    unit: str = "",
 ) -> Place:
     """Address parts as sent -> a Place in the abbreviations of the postal service."""
     text = " ".join(f for f in (fold(line) for line in lines) if f and f not in word_set("places", "empty"))
@@ -61,10 +67,10 @@ def _street(text: str) -> tuple[str, str, str]:
         return box[1] or box[2], "pobox", ""
     text = re.sub(r"#\s*", " # ", text).replace("/", " ").replace("-", " ")
     tokens = text.split()
-    units = word_set("places", "units")
+    units = word_set("places", "units") | {"#"}
     for i, token in enumerate(tokens):
-        if i > 1 and (token == "#" or token in units):
-            unit = "".join(t for t in tokens[i:] if t != "#" and t not in units)
+        if i > 1 and token in units:
+            unit = "".join(t for t in tokens[i:] if t not in units)
             tokens = tokens[:i]
             break
     else:

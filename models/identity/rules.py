@@ -58,11 +58,7 @@ class Rules(Value, frozen=True, forbid_unknown_fields=True):
     def derived(self, levels: dict[str, str]) -> dict[str, str]:
         """The levels with `support`."""
         support = next(
-            (
-                name
-                for name in SUPPORT[:-1]
-                if any(levels[f] in wanted for f, wanted in self.support[name].items())
-            ),
+            (name for name in SUPPORT[:-1] if any(levels[f] in wanted for f, wanted in self.support[name].items())),
             "none",
         )
         return levels | {"support": support}
@@ -88,5 +84,7 @@ def rules(path: Path = DATA / "rules.toml") -> Rules:
     for table in (*(r.when for r in found.rule), *(r.unless for r in found.rule), *found.support.values()):
         for field, levels in table.items():
             if not set(levels) <= known.get(field, set()):
-                raise ValueError(f"rules.toml: {field} has no such level: {sorted(set(levels) - known.get(field, set()))}")
+                raise ValueError(
+                    f"rules.toml: {field} has no such level: {sorted(set(levels) - known.get(field, set()))}"
+                )
     return found

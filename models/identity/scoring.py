@@ -157,10 +157,15 @@ class Scorer:
         return Linker(tables if right is not None else tables[0], settings, log_level=None)
 
     def _table(self, people: Iterable[Person], name: str, extra: dict[str, list[Any]] | None = None) -> Any:
-        import pyarrow as pa
+        import pyarrow as pa  # type: ignore[import-untyped]
 
         rows = [row(p) for p in people]
-        kinds = {"varchar": pa.string(), "varchar[]": pa.list_(pa.string()), "boolean": pa.bool_(), "double": pa.float64()}
+        kinds = {
+            "varchar": pa.string(),
+            "varchar[]": pa.list_(pa.string()),
+            "boolean": pa.bool_(),
+            "double": pa.float64(),
+        }
         columns = {c: pa.array([r[c] for r in rows], type=kinds[t]) for c, t in COLUMNS.items()}
         columns["unique_id"] = pa.array(range(len(rows)), type=pa.int64())
         for column, values in (extra or {}).items():

@@ -77,7 +77,9 @@ def read(data: bytes, name: str, *, today: date) -> Table:
     for line, row in bodies:
         own = row[at["id"]].strip() if "id" in at and len(row) > at["id"] else ""
         if len(row) != len(titles):
-            aside.append(Row(line=line, id=own, reason="too_few_fields" if len(row) < len(titles) else "too_many_fields"))
+            aside.append(
+                Row(line=line, id=own, reason="too_few_fields" if len(row) < len(titles) else "too_many_fields")
+            )
             continue
         fields = {field: row[i] for field, i in at.items() if field != "id"}
         person = from_fields(fields, source=name, id=f"{line:09d}", today=today, day_first=day_first)
