@@ -154,7 +154,7 @@ class Scorer:
         settings = self._settings | {"link_type": "dedupe_only" if right is None else "link_only"}
         if blocking is not None:
             settings |= {"blocking_rules_to_generate_predictions": blocking}
-        return Linker(tables if right is not None else tables[0], settings, log_level=None)
+        return Linker(tables if right is not None else tables[0], settings, log_level=None, validate_settings=False)
 
     def _table(self, people: Iterable[Person], name: str, extra: dict[str, list[Any]] | None = None) -> Any:
         import pyarrow as pa  # type: ignore[import-untyped]

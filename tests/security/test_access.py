@@ -57,7 +57,10 @@ BODIES: dict[str, Any] = {
     "POST /v1/patients": {"site": "north", "site_patient_id": "p8"},
     "POST /v1/patients/search": {"name": "oduya"},
     "POST /fhir/Patient/$match": {
-        "resourceType": "Patient", "name": [{"family": "Oduya", "given": ["Mirembe"]}], "birthDate": "1961-05-06"},
+        "resourceType": "Patient",
+        "name": [{"family": "Oduya", "given": ["Mirembe"]}],
+        "birthDate": "1961-05-06",
+    },
     "POST /v1/identity/pairs/{pair_id}/reject": {"note": "Twins."},
     "POST /v1/patients/{patient_id}/unlink": {"site": "north", "note": "Twins."},
     "POST /v1/sites/{site}/patients/search": {"family": "oduya"},

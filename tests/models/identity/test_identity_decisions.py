@@ -18,7 +18,14 @@ BASE = {
 }  # fmt: skip
 NO_SSN = BASE | {"ssn": ""}
 TWIN = NO_SSN | {"birth": "2015-03-04", "phone": "617-555-2345", "email": "halloran@home.net"}
-ELSEWHERE = {"street": "8 Elm Court", "city": "Dayton", "state": "OH", "zip": "45402", "phone": "937-555-7781", "ssn": ""}
+ELSEWHERE = {
+    "street": "8 Elm Court",
+    "city": "Dayton",
+    "state": "OH",
+    "zip": "45402",
+    "phone": "937-555-7781",
+    "ssn": "",
+}
 
 Case = tuple[str, dict[str, str], dict[str, str], str]
 CASES: list[Case] = [
@@ -98,7 +105,12 @@ def test_the_decision(judged: dict[str, Pair], case: Case) -> None:
 @pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
 def test_it_does_not_matter_who_is_compared_with_whom(judged: dict[str, Pair], case: Case) -> None:
     one, other = judged[case[0]], judged[f"{case[0]} turned"]
-    assert (one.weight, one.decision, one.codes, one.reason) == (other.weight, other.decision, other.codes, other.reason)
+    assert (one.weight, one.decision, one.codes, one.reason) == (
+        other.weight,
+        other.decision,
+        other.codes,
+        other.reason,
+    )
 
 
 def test_the_reason_holds_levels_and_words_and_no_value(judged: dict[str, Pair]) -> None:
@@ -130,6 +142,10 @@ def test_a_record_number_counts_within_its_hospital_only() -> None:
 def test_no_network_no_extension_no_file() -> None:
     """DuckDB would fetch an extension for a URL by itself."""
     with Scorer() as scorer:
-        for statement in ("select * from 'https://127.0.0.1:1/x.csv'", "install httpfs", "select * from read_csv('/etc/passwd')"):
+        for statement in (
+            "select * from 'https://127.0.0.1:1/x.csv'",
+            "install httpfs",
+            "select * from read_csv('/etc/passwd')",
+        ):
             with pytest.raises(Exception, match=r"(?i)disabled|permission|not allowed|external"):
                 scorer._connection.execute(statement)

@@ -119,7 +119,10 @@ def test_a_date_reads_the_same_however_it_is_written(when: date, how: str) -> No
     ],
 )
 def test_addresses_written_differently_are_one(one: tuple[str, str], other: tuple[str, str]) -> None:
-    first, second = (places.standardize([line], postal_code=code, city="Boston", state="Massachusetts") for line, code in (one, other))
+    first, second = (
+        places.standardize([line], postal_code=code, city="Boston", state="Massachusetts")
+        for line, code in (one, other)
+    )
     assert first == second and first.house and first.state == "ma"
 
 
@@ -127,7 +130,9 @@ def test_words_that_are_no_address_are_none() -> None:
     assert places.standardize(["Homeless"], "Unknown", "", "00000") == places.Place()
 
 
-@pytest.mark.parametrize("text", ["555-0100", "(617) 555-0142", "000-000-0000", "9999999999", "123-456-7890", "12", "n/a", ""])
+@pytest.mark.parametrize(
+    "text", ["555-0100", "(617) 555-0142", "000-000-0000", "9999999999", "123-456-7890", "12", "n/a", ""]
+)
 def test_telephone_numbers_of_nobody(text: str) -> None:
     assert places.phone(text) == ""
 
@@ -163,7 +168,14 @@ def test_social_security_numbers(text: str, wanted: tuple[str, str]) -> None:
     assert numbers.national(text) == wanted
 
 
-@given(st.dictionaries(st.sampled_from(["given", "family", "name", "birth", "street", "zip", "phone", "email", "ssn", "mrn", "suffix"]), st.text(max_size=40)))
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["given", "family", "name", "birth", "street", "zip", "phone", "email", "ssn", "mrn", "suffix"]
+        ),
+        st.text(max_size=40),
+    )
+)
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_nothing_a_file_holds_stops_it(fields: dict[str, str]) -> None:
     person = from_fields(fields, source="a", id="1", today=TODAY)
@@ -183,7 +195,10 @@ def test_a_record_of_a_site() -> None:
         ),
         birth_date="1961-05-06",
         gender="female",
-        addresses=(Address(lines=("1 Old Road",), use="old"), Address(lines=("12 Main Street",), city="Boston", postal_code="02139", use="home")),
+        addresses=(
+            Address(lines=("1 Old Road",), use="old"),
+            Address(lines=("12 Main Street",), city="Boston", postal_code="02139", use="home"),
+        ),
         telecom=("phone: 617-555-2345", "email: mq@home.net", "fax: 617-555-9999"),
         identifiers=(
             Identifier(system="http://hl7.org/fhir/sid/us-ssn", value="412-55-6789"),
@@ -197,7 +212,12 @@ def test_a_record_of_a_site() -> None:
     person = from_record(entry, source="north", id="p1", today=TODAY)
     assert (person.name.given, person.name.middle, person.name.family) == ("marjorie", "lee", "quimby")
     assert {"halloran", "quimby"} <= set(person.name.families) and "midge" in person.name.forms
-    assert (person.birth.day, person.sex, person.place.house, person.place.street) == ("1961-05-06", "f", "12", "mainst")
+    assert (person.birth.day, person.sex, person.place.house, person.place.street) == (
+        "1961-05-06",
+        "f",
+        "12",
+        "mainst",
+    )
     assert (person.phones, person.emails) == (("6175552345",), ("mq@home.net",))
     assert (person.national, person.national4) == ("412556789", "6789")
     assert person.records == ("north|88", "urn:oid:1.2.3|77"), "a number without a namespace is its site's"
