@@ -11,7 +11,7 @@ from store_kit import add_site, fetch, raw
 
 GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
 ANA: dict[str, Any] = {
-    "name": [{"family": "Quimby", "given": ["Ana", "Lee"]}],
+    "name": [{"family": "Quimby", "given": ["Marjorie", "Lee"]}],
     "birthDate": "1961-05-06",
     "gender": "female",
     "address": [{"line": ["12 North Main Street"], "city": "Boston", "state": "MA", "postalCode": "02139"}],
@@ -72,7 +72,7 @@ async def test_match_count_and_only_certain(asked: Asked, people: dict[tuple[str
 
 
 async def test_a_bare_patient_and_a_partial_one(asked: Asked, people: dict[tuple[str, str], str]) -> None:
-    bare = {"resourceType": "Patient", "name": [{"family": "Quimby", "given": ["Ana"]}], "birthDate": "1961-05-06"}
+    bare = {"resourceType": "Patient", "name": [{"family": "Quimby", "given": ["Marjorie"]}], "birthDate": "1961-05-06"}
     found = (await asked("POST", "/fhir/Patient/$match", json=bare)).json()
     assert {g for i, g in graded(found) if i == people["east", "e1"]} == {"probable"}, "name and birth date alone"
 
@@ -105,7 +105,7 @@ async def test_find_queue_accept_links_unlink(asked: Asked, people: dict[tuple[s
     queue = (await asked("GET", "/v1/identity/pairs")).json()
     assert queue["count"] == queue["total"] == 3 and queue["items"][0]["decision"] == "match"
     top = queue["items"][0]
-    assert {r["name"] for r in top["records"]} == {"Ana Lee Quimby"} and "Quimby" not in top["reason"]
+    assert {r["name"] for r in top["records"]} == {"Marjorie Lee Quimby"} and "Quimby" not in top["reason"]
     pair = top["pair_id"]
     done = (await asked("POST", f"/v1/identity/pairs/{pair}/accept", json={"note": "seen together"})).json()
     assert done["patient_id"] == ana
