@@ -108,7 +108,7 @@ def scale(count: int) -> None:
     """The time of `count` records against `count`, from the training population with another seed."""
     from benchmarks.identity_training import records
 
-    people, truth = records(seed=7, count=count)
+    people, truth = records(seed=7, count=2 * count)
     sides: dict[str, list[Person]] = defaultdict(list)
     whose = {}
     for person, number in zip(people, truth, strict=True):

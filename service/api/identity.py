@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from adapters.normalizer import normalize
-from models.identity import Pair, Person, candidates_for, from_record, match
+from models.identity import Pair, Person, candidates_for, from_record, match, nearby
 from models.identity.matching import judge
 from models.identity.rules import rules
 from models.identity.scoring import Scorer
@@ -77,11 +77,8 @@ class Identity:
             return True
         sides = [[k for k, p in owner.items() if p == whose] for whose in (ours, theirs)]
         cluster = [people[k] for side in sides for k in side]
-        with Scorer() as scorer:
-            for scored in scorer.within([cluster]):
-                judged = judge(scored, cluster[scored.left], cluster[scored.right], rules())
-                if judged.contradicted or judged.decision == "no_match":
-                    return False
+        if len(cluster) > 2 and _contradicts_itself(cluster):
+            return False
         try:
             kept = self.store.accept_pair(tenant, pair_id(pair.left, pair.right), actor, "linked by the model")
         except LinkRefused:
@@ -158,7 +155,8 @@ class Identity:
         """
         asked = _asked(tenant, resource)
         with refusals():
-            known = self.store.known_people(tenant)
+            near = nearby(asked)
+            known = [k for k in self.store.known_people(tenant) if near(k.person)]
         at = {(k.site, k.there): k for k in known}
         best: dict[str, tuple[Pair, str]] = {}
         for pair in candidates_for(asked, [_person(k) for k in known]):
@@ -175,6 +173,13 @@ class Identity:
             certain = [r for r in rows if r["grade"] == "certain"]
             return certain if len(certain) == 1 else []
         return rows[:count]
+
+
+def _contradicts_itself(cluster: Sequence[Person]) -> bool:
+    """Whether any two of the records speak against being one person."""
+    with Scorer() as scorer:
+        judged = [judge(s, cluster[s.left], cluster[s.right], rules()) for s in scorer.within([cluster])]
+    return any(p.contradicted or p.decision == "no_match" for p in judged)
 
 
 def grade_of(pair: Pair) -> str:
