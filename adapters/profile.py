@@ -58,6 +58,11 @@ class SectionRule(Strict):
 
     queries: tuple[Query, ...] = Field(min_length=1)
     include_provenance: bool = Field(default=False, description="Ask for Provenance with _revinclude.")
+    pages: int = Field(
+        default=1,
+        gt=0,
+        description="Pages of a search in a long chart: the longest begins first. Nothing else hangs on it.",
+    )
 
 
 class AnswerRule(Strict):
