@@ -44,9 +44,9 @@ def standardize(
         given, family, suffix = _split(whole, suffix)
     if "," in family and not given:
         given, family, suffix = _split(family, suffix)
-    first, from_given = _tokens(given)
+    first, from_given = _tokens(given, given=True)
     last, from_family = _tokens(family)
-    between, from_middle = _tokens(middle)
+    between, from_middle = _tokens(middle, given=True)
     order = ""
     newborn = _is_newborn(first)
     if not newborn and not first and last and _is_newborn(last[:-1]):  # the whole name in the family field
@@ -57,7 +57,7 @@ def standardize(
             order = _ORDER.get(first[0][0], "")
         first, between = [], []
     joined = _joined_family(last)
-    if {joined, *(first[:1])} >= {"doe"} and first[:1] in (["john"], ["jane"], ["johnny"]):
+    if joined == "doe" and first[:1] in (["john"], ["jane"], ["johnny"]):
         first, last, joined = [], [], ""  # how a person without a name is registered
     parts = {p for p in _parts(last) if len(p) > 1} | ({joined} if joined else set())
     for other in former:
@@ -105,8 +105,11 @@ def _suffix(text: str) -> str:
     return found.get(fold(text).replace(" ", ""), "")
 
 
-def _tokens(text: str) -> tuple[list[str], str]:
-    """The words of a name that are part of it, and the suffix among them. A word in brackets is another name: left out."""
+def _tokens(text: str, *, given: bool = False) -> tuple[list[str], str]:
+    """The words of a name that are part of it, and the suffix among them. A word in brackets is another name: left out.
+
+    `given`: a single letter at the end is an initial, not the fifth of a name.
+    """
     plain = re.sub(r"\(.*?\)|\[.*?\]|\".*?\"", " ", text)
     folded = fold(plain)
     if folded.replace("-", " ").strip() in word_set("names", "empty"):
@@ -120,7 +123,11 @@ def _tokens(text: str) -> tuple[list[str], str]:
         last = tokens[-1]
         if last in word_set("names", "degrees"):
             tokens.pop()
-        elif (found := words("names")["suffixes"].get(last)) and not _is_newborn(tokens[:-1]) and not last.isdigit():
+        elif (
+            (found := words("names")["suffixes"].get(last))
+            and not (last.isdigit() or (given and len(last) == 1))
+            and not _is_newborn(tokens[:-1])
+        ):
             suffix = suffix or found
             tokens.pop()
         else:

@@ -23,6 +23,7 @@ TODAY = date(2026, 11, 25)
         ({"given": "John", "family": "Smith, III"}, {"family": "smith", "suffix": "iii"}),
         ({"given": "John", "family": "Smith", "suffix": "Junior"}, {"suffix": "jr"}),
         ({"given": "JOHN JR", "family": "SMITH"}, {"given": "john", "suffix": "jr"}),
+        ({"given": "John V", "family": "Smith"}, {"given": "john", "middle": "v", "suffix": ""}),
         ({"given": "Dr. Ana", "family": "Nuñez MD"}, {"given": "ana", "family": "nunez", "suffix": ""}),
         ({"given": "Mary Ann", "family": "O'Brien"}, {"given": "mary", "middle": "ann", "family": "obrien"}),
         ({"given": "Jean-Paul", "family": "Müller"}, {"given": "jeanpaul", "family": "muller"}),
