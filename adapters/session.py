@@ -197,8 +197,9 @@ class Session:
         """The capability statement, and which of the types we need are in it and which are not."""
         capabilities = await self._capabilities()
         types = self.resource_types()
-        wanted = tuple(t for t in types if capabilities.offers(t))
-        return capabilities, wanted, tuple(t for t in types if t not in wanted)
+        extra = self.profile.extra_types
+        wanted = tuple(t for t in types if (t in capabilities.types if t in extra else capabilities.offers(t)))
+        return capabilities, wanted, tuple(t for t in types if t not in wanted and t not in extra)
 
     async def _endpoints(self) -> tuple[Capabilities, SmartConfiguration, tuple[str, ...], tuple[str, ...]]:
         """Discovery, and the scopes we need settled."""
@@ -312,7 +313,8 @@ class Session:
 
     def check_allowed(self, kind: str, report: SiteReport) -> None:
         """Raises NotSupported or ScopeRefused for a type that the site does not have, or not for us."""
-        if not report.capabilities.offers(kind):
+        offered = report.capabilities.offers(kind)
+        if not offered or (kind in self.profile.extra_types and kind not in report.capabilities.types):
             raise NotSupported("not in the capability statement")
         need: Literal["read", "search"] = "read" if kind == "Patient" else "search"
         if self._token is not None and kind not in self.auth.granted(self._token, need):

@@ -26,9 +26,9 @@ from adapters.fhir.http import Answer, Http, Tally, tallied
 from adapters.fhir.references import Key
 from adapters.fhir.search import Asked, Found, search, search_url
 from adapters.hydrate import Board, Hydrator
-from adapters.plan import Search, searches_of
+from adapters.plan import Search, searches_of, unasked
 from adapters.profile import SiteConfig
-from adapters.section import UNDATED, SectionFetch, section_result
+from adapters.section import SectionFetch, remarks_on, section_result
 from adapters.session import Session, SiteReport
 from adapters.smart.keys import KeyPair
 from adapters.smart.tokens import TokenStore
@@ -117,27 +117,30 @@ class Source(Session):
         board = self._boards.setdefault(patient_id, Board(self.profile))
         board.began(section)
         pages = self.profile.sections[section].pages
-        found, failures, started = Found(), list[AdapterError](), self._clock()
+        found, failures, declined, started = Found(), list[AdapterError](), list[Search](), self._clock()
         searches = searches_of(self.profile, section, patient_id, datetime.fromtimestamp(started, UTC).date())
         try:
             async with asyncio.timeout(self.profile.limits.section_seconds):
                 report = await self.discover()
                 if self.site.one_patient_each and self._token is not None and self._token.patient != patient_id:
                     raise AuthorizationError("the authorization is another patient's", code="another_patient")
-                await asyncio.gather(*(self._search(s, pages, patient_id, report, found, failures) for s in searches))
+                await asyncio.gather(
+                    *(self._search(s, pages, patient_id, report, found, failures, declined) for s in searches)
+                )
                 board.ended(section, found)
                 if section != "demographics" and not (found.resources or failures) and await board.is_unknown():
                     # seen: searches about a patient nobody has heard of answer 200 and nothing; that is no "empty"
                     failures += [_unknown_patient()] * len(searches)
                 readable = None if self._token is None else self.auth.granted(self._token)
                 await self._hydrator.hydrate(found, section, patient_id, readable, board.searched)
-            whole = len(failures) == len(searches)
+            whole = len(failures) + len(declined) >= len(searches)
         except TimeoutError:
             failures, whole = [SiteUnavailable("the section's deadline passed", code="deadline")], True
         except AdapterError as error:
             failures, whole = [error], True
         finally:
             board.ended(section, found)
+        apart = unasked(self.profile.sections[section], searches, declined)
         return section_result(
             section,
             self.site.name,
@@ -146,14 +149,23 @@ class Source(Session):
             failures,
             whole=whole,
             as_of=_iso(started),
-            remark=UNDATED if any(s.dated for s in searches) else "",
+            remark=remarks_on(searches, declined, apart),
+            unasked=apart,
             requests=tally.requests,
         )
 
     async def _search(
-        self, asked: Search, pages: int, patient_id: str, report: SiteReport, found: Found, failures: list[AdapterError]
+        self,
+        asked: Search,
+        pages: int,
+        patient_id: str,
+        report: SiteReport,
+        found: Found,
+        failures: list[AdapterError],
+        declined: list[Search],
     ) -> None:
-        """One search of a section; what it brings goes to `found`, why it brings nothing to `failures`."""
+        """One search of a section; what it brings goes to `found`, why it brings nothing to `failures`, and it to
+        `declined` where the section is whole without it."""
         part, kind = Found(), asked.resource_type
         try:
             self.check_allowed(kind, report)
@@ -163,7 +175,10 @@ class Source(Session):
                 url = search_url(self.site.fhir_base, kind, list(asked.params))
                 await search(self._getter(kind, pages), url, self._asked(kind, patient_id), self._keep, part)
         except AdapterError as error:
-            failures.append(error)
+            if asked.optional and isinstance(error, NotSupported):
+                declined.append(asked)
+            else:
+                failures.append(error)
         finally:
             found.add(part)
 

@@ -102,6 +102,7 @@ def fewest(ehr: PracticeEhr, fetches: list[SectionFetch]) -> int:
         own = {(r.resource_type, r.resource_id) for r in fetch.resources if r.resource_type == kind}
         searched |= own
         total += 1 if kind == "Patient" else max(1, -(-len(own) // profile.paging.count))
+        total += sum(q.resource_type == kind for q in profile.sections[fetch.section].queries) - 1  # rare categories
         for raw in fetch.resources:
             references_of(orjson.loads(raw.content), ehr.base_url, frozenset(profile.hydrate), wanted)
     return total + len(((wanted.resources | set(wanted.documents)) & held) - searched)

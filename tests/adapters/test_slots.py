@@ -154,7 +154,7 @@ async def test_four_patients_in_four_threads_are_as_many_requests_at_once_as_the
                 return {f.coverage.state for f in await source.fetch_patient("p1")}
 
         states = await asyncio.gather(*(asyncio.to_thread(lambda: asyncio.run(refresh())) for _ in range(4)))
-    assert peak == 3 and len(server.requests) == 4 * 15
+    assert peak == 3 and len(server.requests) == 4 * 17
     assert states == [{"present", "empty"}] * 4
 
 
