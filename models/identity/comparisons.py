@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 COLUMNS = {
-    "given": "varchar", "middle": "varchar", "family": "varchar", "forms": "varchar[]", "given_known": "boolean",
+    "given": "varchar", "middle": "varchar", "family": "varchar", "forms": "varchar[]", "given_known": "boolean", "given_full": "boolean",
     "families": "varchar[]", "suffix": "varchar", "newborn": "boolean", "birth_order": "varchar", "birth": "varchar",
     "birth_swapped": "varchar", "partial": "varchar", "sex": "varchar", "house": "varchar", "street": "varchar",
     "unit": "varchar", "city": "varchar", "state": "varchar", "zip": "varchar", "phones": "varchar[]",
@@ -47,11 +47,15 @@ LEVELS: dict[str, list[tuple[str, str]]] = {
         ("newborn", "(newborn_l or newborn_r) and not coalesce(birth_order_l <> birth_order_r, false)"),
         ("initial", f"(length(given_l) = 1 or length(given_r) = 1) and {_first('given')}"),
         ("same", "given_l = given_r"),
-        ("nickname", "list_has_any(forms_l, forms_r)"),
+        # Two full names are two, even where one is also used for the other: Julia and Julie may be twins.
+        ("nickname", "list_has_any(forms_l, forms_r) and not (given_full_l and given_full_r)"),
         ("swapped", _CROSSWISE),
         # Of two different names one is a slip of the other only where one of them is no name: Jayden and Hayden are two.
         ("spelling", f"{_close('given')} and given_known_l <> given_known_r and {_first('given')}"),
-        ("lookalike", f"length(given_l) > 1 and length(given_r) > 1 and {_close('given')}"),
+        (
+            "lookalike",
+            f"length(given_l) > 1 and length(given_r) > 1 and ({_close('given')} or list_has_any(forms_l, forms_r))",
+        ),
         ("middle", "given_l = middle_r or given_r = middle_l"),
         ("different", "ELSE"),
     ],

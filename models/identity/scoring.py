@@ -17,7 +17,7 @@ from typing import Any
 from models.identity import births
 from models.identity.comparisons import COLUMNS, LEVELS
 from models.identity.person import Person
-from models.identity.words import DATA, RARE_FAMILY, RARE_GIVEN, family_shares, full_names, given_shares
+from models.identity.words import DATA, RARE_FAMILY, RARE_GIVEN, family_shares, full_names, given_shares, nicknamed
 from models.record.base import Value
 
 MODEL = DATA / "model.json"
@@ -55,6 +55,7 @@ def row(person: Person) -> dict[str, Any]:
         "family": name.family,
         "forms": name.forms,
         "given_known": name.given in given_shares(),
+        "given_full": name.given in nicknamed(),
         "families": name.families,
         "suffix": name.suffix,
         "newborn": name.newborn,

@@ -64,6 +64,12 @@ def _full_names() -> dict[str, tuple[str, ...]]:
     return {form: tuple(sorted(names)) for form, names in found.items()}
 
 
+@cache
+def nicknamed() -> frozenset[str]:
+    """Names that others are short for: `julia`, not `jules`."""
+    return frozenset(row[0] for row in _rows("nicknames.tsv"))
+
+
 def full_names(given: str) -> tuple[str, ...]:
     """The names a given name may stand for, itself among them: `alex` -> alex, alexander, alexandra, alexis."""
     return tuple(sorted({given, *_full_names().get(given, ())}))
