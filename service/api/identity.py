@@ -15,7 +15,8 @@ from models.identity.rules import rules
 from models.identity.scoring import Scorer
 from models.record import Demographics, RawResource
 from service.api.problems import Problem
-from service.store import Store, StoreUnavailable, UnknownPatient
+from service.api.refusals import refusals
+from service.store import Store
 from service.store.identity import Known, LinkRefused, UnknownPair, pair_id
 
 GRADES = ("certain", "probable", "possible", "certainly-not")
@@ -40,7 +41,7 @@ class Identity:
 
         Returns counts: records compared, pairs open, linked, left (certain, yet a link contradicts another record).
         """
-        with refusals():
+        with _refusals():
             known = self.store.known_people(tenant)
             people = {(k.site, k.there): _person(k) for k in known}
             owner = {(k.site, k.there): k.patient_id for k in known}
@@ -88,7 +89,7 @@ class Identity:
 
     def identity_queue(self, tenant: str, state: str = "open", limit: int = 100) -> dict[str, Any]:
         """Pairs of a state, both records beside each other."""
-        with refusals():
+        with _refusals():
             rows, total = self.store.pairs(tenant, state, limit)
             known = {(k.site, k.there): k.person for k in self.store.known_people(tenant)}
         items = []
@@ -116,7 +117,7 @@ class Identity:
 
     def accept_pair(self, tenant: str, pair: str, actor: str, note: str = "") -> dict[str, str]:
         """One person: link them. Returns the patient they are now."""
-        with refusals():
+        with _refusals():
             return {
                 "pair_id": pair,
                 "state": "accepted",
@@ -125,7 +126,7 @@ class Identity:
 
     def reject_pair(self, tenant: str, pair: str, actor: str, note: str) -> dict[str, str]:
         """Two people: never offer them again."""
-        with refusals():
+        with _refusals():
             self.store.reject_pair(tenant, pair, actor, note)
         return {"pair_id": pair, "state": "rejected"}
 
@@ -133,7 +134,7 @@ class Identity:
         """The records a patient consists of, and how they came together."""
         links = self.links(tenant, patient_id)
         assert isinstance(self, Identity)
-        with refusals():
+        with _refusals():
             history = self.store.link_history(tenant, patient_id)
         records = [{"site": site, "site_patient_id": there} for site, there in links.items()]
         return {"patient_id": patient_id, "records": records, "history": history}
@@ -142,7 +143,7 @@ class Identity:
         """Take a site's record out again."""
         self.links(tenant, patient_id)
         assert isinstance(self, Identity)
-        with refusals():
+        with _refusals():
             moved = self.store.unlink(tenant, patient_id, site, actor, note)
         return {"patient_id": patient_id, "site": site, "unlinked_patient_id": moved}
 
@@ -154,7 +155,7 @@ class Identity:
         `certain_only`: the one that is certain; nobody where there are several (FHIR R4, Patient $match).
         """
         asked = _asked(tenant, resource)
-        with refusals():
+        with _refusals():
             near = nearby(asked)
             known = [k for k in self.store.known_people(tenant) if near(k.person)]
         at = {(k.site, k.there): k for k in known}
@@ -234,15 +235,12 @@ def _side(site: str, there: str, patient_id: str | None, person: Demographics | 
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """The store's refusals as problems."""
-    try:
-        yield
-    except UnknownPair:
-        raise Problem("unknown_pair") from None
-    except LinkRefused as error:
-        raise Problem("unknown_site" if error.code == "unknown_site" else "conflict", str(error)) from None
-    except UnknownPatient:
-        raise Problem("unknown_patient") from None
-    except StoreUnavailable as error:
-        raise Problem("unavailable", headers={"Retry-After": str(error.retry_after)}) from None
+def _refusals() -> Iterator[None]:
+    """The store's refusals as problems, those about pairs among them."""
+    with refusals():
+        try:
+            yield
+        except UnknownPair:
+            raise Problem("unknown_pair") from None
+        except LinkRefused as error:
+            raise Problem("unknown_site" if error.code == "unknown_site" else "conflict", str(error)) from None

@@ -12,8 +12,8 @@ from models.record import Demographics
 from service.api.auth import Caller, Guarded, Use
 from service.api.identity import GRADE_URL
 from service.api.problems import Problem
+from service.api.refusals import known
 from service.api.schemas import Body, Note, SiteName
-from service.api.services import known
 
 router = APIRouter(tags=["identity"], route_class=Guarded)
 FHIR_JSON = "application/fhir+json"

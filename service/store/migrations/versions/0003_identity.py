@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0002_identity"
-down_revision = "0001"
+revision = "0003_identity"
+down_revision = "0002"
 
 TABLES = """
 -- A pair of records of two sites (or of one), the smaller (site, id) first. Never deleted: what was decided stays.
