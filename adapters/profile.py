@@ -20,6 +20,7 @@ from adapters.errors import ConfigurationError
 from adapters.normalizer.rules import NormalizationRules
 from adapters.smart.keys import Algorithm
 from models.record import SECTIONS, Section
+from models.terminology.tables import MappingTable, TableError, load_table
 
 VENDORS = Path(__file__).parent / "vendors"
 CALLBACK = "/smart/callback"
@@ -315,8 +316,23 @@ def parse_site(data: dict[str, Any]) -> SiteConfig:
 
 
 def load_site(path: Path) -> SiteConfig:
-    """Read a site file (TOML)."""
-    return parse_site(_toml(path, "site file"))
+    """Read a site file (TOML). `mapping_files` names mapping tables in the file's own folder (docs/terminology.md)."""
+    data = _toml(path, "site file")
+    names = data.pop("mapping_files", [])
+    if not isinstance(names, list) or not all(isinstance(n, str) and Path(n).name == n for n in names):
+        raise ConfigurationError("mapping_files must name files beside the site file", code="invalid_site_file")
+    if names:
+        rules = data.setdefault("overrides", {}).setdefault("normalization", {})
+        rows = [row.to_dict() for name in names for row in _mapping_table(path.with_name(name)).rows]
+        rules["mapping_rows"] = [*rules.get("mapping_rows", []), *rows]
+    return parse_site(data)
+
+
+def _mapping_table(path: Path) -> MappingTable:
+    try:
+        return load_table(path)
+    except TableError as error:
+        raise ConfigurationError(str(error), code="invalid_site_file") from None
 
 
 def vendors() -> tuple[str, ...]:

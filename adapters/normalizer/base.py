@@ -22,6 +22,7 @@ class Neighbours:
     binaries: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     provenance: dict[str, Provenance] = field(default_factory=dict)
     goals: dict[str, str] = field(default_factory=dict)
+    birth_dates: set[str] = field(default_factory=set)
 
     def alias(self, url: str, name: str) -> None:
         """Let references to `url` lead where references to `name` (Type/id) lead."""
@@ -33,6 +34,21 @@ class Neighbours:
             self.provenance.setdefault(name, said)
 
 
+_DATES = (
+    "effectiveDateTime",
+    "effectivePeriod",
+    "effectiveInstant",
+    "occurrenceDateTime",
+    "performedDateTime",
+    "performedPeriod",
+    "onsetDateTime",
+    "recordedDate",
+    "authoredOn",
+    "dateAsserted",
+    "period",
+    "issued",
+    "date",
+)
 _EASTERNMOST = timedelta(hours=14)
 
 
@@ -82,9 +98,20 @@ class Source(Reader):
             ),
         )
 
-    def concept(self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False) -> Concept:
-        """`resource[key]` as a Concept; `main` codes get quality remarks."""
-        return concept_of(self, self.resource, key, self.rules, prefer, flags=main)
+    def concept(self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False, unit: str = "") -> Concept:
+        """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`: of the result it names."""
+        date = self._happened() if self.rules.terminology.dated else ""
+        return concept_of(self, self.resource, key, self.rules, prefer, flags=main, unit=unit, date=date)
+
+    def _happened(self) -> str:
+        """When the entry happened, for mapping tables whose rows have dates; '' when nothing says."""
+        for key in _DATES:
+            value = self.resource.get(key)
+            if isinstance(value, dict):
+                value = value.get("start") or value.get("end")
+            if isinstance(value, str) and value[:4].isdigit():
+                return value
+        return ""
 
     def status(self, known: frozenset[str], key: str = "status") -> str:
         """The status as sent, with a remark when it is absent or outside FHIR's list."""

@@ -1,7 +1,7 @@
 """CodeableConcept -> Concept: everything as sent, system URIs cleaned, a standard code preferred.
 
-Confidence of the mapping methods used here. `standard` is 1.0 when the source sent the code; 0.95 for a code of the
-profile's mapping table. They are stated, not measured: calibration against labelled data belongs to models/terminology.
+The four steps are models/terminology/mapper's: standard code, tables, words, unmapped. Here they are taken apart, so that what
+depends on the codings alone is read once for the same JSON (memo), and what depends on the words once for the same words.
 """
 
 from __future__ import annotations
@@ -9,30 +9,22 @@ from __future__ import annotations
 from adapters.normalizer.memo import recall
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import NormalizationRules
+from adapters.normalizer.wordings import words_beside
 from models.record import Coding, Concept, Mapping
-from models.terminology.systems import (
-    CPT,
-    CVX,
-    HCPCS,
-    ICD9CM,
-    ICD10,
-    ICD10CM,
-    LOINC,
-    NDC,
-    RXNORM,
-    SNOMED,
-    canonical_system,
-    is_standard,
-)
+from models.terminology.contradiction import contradicts
+from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, preferred
+from models.terminology.systems import canonical_system, is_standard
 
-PREFER_PROBLEM = (SNOMED, ICD10CM, ICD10, ICD9CM)
-PREFER_MEDICATION = (RXNORM, NDC, SNOMED)
-PREFER_OBSERVATION = (LOINC, SNOMED)
-PREFER_VACCINE = (CVX, NDC)
-PREFER_PROCEDURE = (SNOMED, CPT, HCPCS)
-PREFER_ALLERGEN = (RXNORM, SNOMED)
-PREFER_DOCUMENT = (LOINC, SNOMED)
+PREFER_PROBLEM = PREFERRED["condition"]
+PREFER_MEDICATION = PREFERRED["medication"]
+PREFER_OBSERVATION = PREFERRED["observation"]
+PREFER_VACCINE = PREFERRED["vaccine"]
+PREFER_PROCEDURE = PREFERRED["procedure"]
+PREFER_ALLERGEN = PREFERRED["allergen"]
+PREFER_DOCUMENT = PREFERRED["document"]
 
+_DOMAINS: dict[tuple[str, ...], Domain] = {systems: domain for domain, systems in PREFERRED.items()}
+_DOMAINS[PREFER_DOCUMENT] = "observation"  # the same systems; a document's type names no test of the seeds
 _NOTHING = Concept()
 _HL7 = ("http://terminology.hl7.org/", "http://hl7.org/", "http://unitsofmeasure.org")
 
@@ -45,17 +37,22 @@ def concept_of(
     prefer: tuple[str, ...] = (),
     *,
     flags: bool = False,
+    unit: str = "",
+    date: str = "",
 ) -> Concept:
-    """Read `holder[key]` as a Concept. With `flags`, remark on missing, local and unmapped codes (main codes only)."""
+    """Read `holder[key]` as a Concept. With `flags`, remark on missing, local and unmapped codes (main codes only).
+
+    `unit` of the result and `date` of the entry decide where a table's rows say so.
+    """
     raw = holder.get(key)
     if raw is None:
         concept = _NOTHING
     elif isinstance(raw, str):  # seen in DSTU2-minded servers: a code where a CodeableConcept belongs
         reader.tolerated(key)
-        concept = Concept(text=reader.text(holder, key))
+        concept = wording_of(reader.text(holder, key), rules, prefer)
     else:
         value = raw if type(raw) is dict else reader.obj(holder, key)
-        concept = _concept(reader, value, rules, prefer) if value else _NOTHING
+        concept = _concept(reader, value, rules, prefer, unit, date, key if flags else "") if value else _NOTHING
     if flags:
         _remark(reader, concept, key, rules)
     return concept
@@ -105,19 +102,87 @@ def words_of(reader: Reader, holder: Json, key: str, rules: NormalizationRules) 
     return concept_of(reader, holder, key, rules).display
 
 
-def _concept(reader: Reader, value: Json, rules: NormalizationRules, prefer: tuple[str, ...]) -> Concept:
+def wording_of(text: str, rules: NormalizationRules, prefer: tuple[str, ...]) -> Concept:
+    """A concept of which only words are known."""
+    domain = _DOMAINS.get(prefer)
+    if not text or domain is None:
+        return Concept(text=text)
+    ask = Ask(domain=domain, text=text)
+    mapping = _by_table(rules, ask) if rules.terminology.table_words else None
+    return Concept(text=text, mapping=mapping or _by_words(rules, ask, ())[0])
+
+
+def _concept(
+    reader: Reader,
+    value: Json,
+    rules: NormalizationRules,
+    prefer: tuple[str, ...],
+    unit: str = "",
+    date: str = "",
+    flagged: str = "",
+) -> Concept:
     text = reader.text(value, "text")
     raw = value.get("coding")
-    if raw is None:
-        if not text and ("code" in value or "display" in value):  # a Coding where a CodeableConcept belongs
-            reader.tolerated("coding")
-            raw = [value]
+    if raw is None and not text and ("code" in value or "display" in value):  # a Coding where a CodeableConcept belongs
+        reader.tolerated("coding")
+        raw = [value]
+    domain = _DOMAINS.get(prefer)
+    codings: tuple[Coding, ...] = ()
+    mapping: Mapping | None = None
+    if raw is not None:
+        codings, mapping = recall(rules.memory, reader, prefer, raw, lambda r, v: _codings(r, v, rules, prefer))
+    if not prefer or not (codings or text):
+        return Concept(text=text, codings=codings, mapping=mapping)
+    terminology = rules.terminology
+    if domain is not None and (terminology.table_words or terminology.dated or terminology.by_unit):
+        ask = Ask(domain=domain, codings=codings, text=text, unit=unit, date=date)
+        if mapping is None or mapping.method != "standard" or mapping.target is None or not _speaks(mapping, prefer):
+            mapping = _by_table(rules, ask) or (mapping if mapping and mapping.method == "standard" else None)
+    uncertain = False
+    if mapping is None:
+        if domain is None:
+            mapping = _unmapped(text, codings[0] if codings else None)
         else:
-            return Concept(text=text) if not prefer else Concept(text=text, mapping=_unmapped(text) if text else None)
-    codings, mapping = recall(rules.memory, reader, prefer, raw, lambda r, v: _codings(r, v, rules, prefer))
-    if mapping is None and prefer and (codings or text):
-        mapping = _unmapped(text, codings[0] if codings else None)
+            mapping, uncertain = _by_words(rules, Ask(domain=domain, text=text, unit=unit), codings)
+    elif domain is not None and text and _contradicted(rules, domain, mapping, text):
+        mapping = Mapping(method="standard", confidence=CONTRADICTED, target=mapping.target, source=mapping.source)
+    if uncertain and flagged:
+        reader.flag("uncertain_mapping", flagged)
     return Concept(text=text, codings=codings, mapping=mapping)
+
+
+def _contradicted(rules: NormalizationRules, domain: Domain, mapping: Mapping, text: str) -> bool:
+    """Whether the words beside a standard code clearly name something else."""
+    if mapping.method != "standard" or mapping.target is None:
+        return False
+    return words_beside(rules.word_memory, domain, (), mapping.target, text, "").contradicts
+
+
+def _speaks(mapping: Mapping, prefer: tuple[str, ...]) -> bool:
+    return mapping.target is not None and mapping.target.system in prefer
+
+
+def _by_table(rules: NormalizationRules, ask: Ask) -> Mapping | None:
+    found = rules.terminology.by_table(ask)
+    return found.mapping if found is not None and found.mapping.method == "map_table" else None
+
+
+def _by_words(rules: NormalizationRules, ask: Ask, codings: tuple[Coding, ...]) -> tuple[Mapping, bool]:
+    """The words' meaning, and whether they have several."""
+    source = codings[0] if codings else None
+    words = words_beside(rules.word_memory, ask.domain, codings, None, ask.text, ask.unit)
+    if words.target is None:
+        return _unmapped(ask.text, source), words.uncertain
+    said = ask.text if words.from_text else next((c.display for c in codings if c.display), "")
+    mapping = Mapping(
+        method="text_match",
+        confidence=words.score,
+        target=words.target,
+        source=source,
+        source_text=said,
+        table=words.why,
+    )
+    return mapping, False
 
 
 def _codings(
@@ -148,26 +213,19 @@ def _unmapped(text: str, source: Coding | None = None) -> Mapping:
 
 
 def _mapping(codings: tuple[Coding, ...], rules: NormalizationRules, prefer: tuple[str, ...]) -> Mapping | None:
-    """The preferred standard coding; among equals the one the clinician selected; else the profile's table."""
-    best: Coding | None = None
-    rank = (len(prefer) + 1, True)
-    for coding in codings:
-        if coding.code and is_standard(coding.system):
-            place = prefer.index(coding.system) if coding.system in prefer else len(prefer)
-            if (place, not coding.user_selected) < rank:
-                best, rank = coding, (place, not coding.user_selected)
-    if best is not None and rank[0] < len(prefer):
-        return Mapping(method="standard", confidence=1.0, target=best, source=best)
-    if rules.code_map:
-        for coding in codings:
-            row = rules.code_map.get(f"{coding.system}|{coding.code}")
-            if row:
-                system, code, display = (*row.split("|", 2), "", "")[:3]
-                target = Coding(system=system, code=code, display=display)
-                return Mapping(method="map_table", confidence=0.95, target=target, source=coding, table="profile")
-    if best is not None:
-        return Mapping(method="standard", confidence=1.0, target=best, source=best)
-    return None
+    """Steps 1 and 2, as far as the codings alone decide; the standard code's own display is checked here."""
+    best, place = preferred(codings, prefer)
+    domain = _DOMAINS.get(prefer)
+    if (best is None or place == len(prefer)) and rules.terminology.tables:
+        found = _by_table(rules, Ask(domain=domain or "document", codings=codings))
+        if found is not None:
+            return found
+    if best is None:
+        return None
+    confidence = 1.0
+    if domain is not None and best.display and contradicts(domain, best, best.display):
+        confidence = CONTRADICTED
+    return Mapping(method="standard", confidence=confidence, target=best, source=best)
 
 
 def _remark(reader: Reader, concept: Concept, key: str, rules: NormalizationRules) -> None:
@@ -177,9 +235,12 @@ def _remark(reader: Reader, concept: Concept, key: str, rules: NormalizationRule
     if not concept.codings:
         reader.flag("text_only", key)
         return
-    if concept.mapping is None or concept.mapping.method != "unmapped":
+    if concept.mapping is not None and concept.mapping.method == "standard" and concept.mapping.confidence < 1:
+        reader.flag("code_text_mismatch", key)
+    if concept.mapping is None or concept.mapping.method not in ("unmapped", "text_match"):
         return
-    reader.flag("unmapped_code", key)
+    if concept.mapping.method == "unmapped":
+        reader.flag("unmapped_code", key)
     coded = [c for c in concept.codings if c.code]
     if coded and all(_is_local(c.system, rules) for c in coded):
         reader.flag("local_code_only", key)

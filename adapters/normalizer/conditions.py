@@ -8,6 +8,7 @@ from adapters.normalizer.read import Json
 from adapters.normalizer.values import age_words, named_ref, notes_of, ref_of
 from models.record import Activity, Allergy, Concept, Problem, Reaction
 from models.record.dates import surely_before
+from models.terminology.categories import categories_of
 from models.terminology.clinical import asserts_none, ruling_out
 
 _OVER = ("inactive", "remission", "resolved")
@@ -58,6 +59,7 @@ def problem(source: Source) -> list[Problem]:
             clinical_status=clinical,
             verification_status=verification,
             category=code_of(source, item, "category", _CATEGORIES),
+            categories=() if none else categories_of(concept),
             severity=words_of(source, item, "severity", source.rules),
             body_site=words_of(source, item, "bodySite", source.rules),
             onset=onset,

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.normalizer.base import Source
-from adapters.normalizer.codes import PREFER_MEDICATION, PREFER_PROBLEM, code_of, concept_of, concepts_of, words_of
+from adapters.normalizer.codes import (
+    PREFER_MEDICATION,
+    PREFER_PROBLEM,
+    code_of,
+    concept_of,
+    concepts_of,
+    wording_of,
+    words_of,
+)
 from adapters.normalizer.dosages import dosage_of
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.values import contained, named_ref, notes_of, quantity_of, ref_of, reference_key
@@ -96,7 +104,7 @@ def medication_concept(reader: Reader, resource: Json, source: Source) -> Concep
         words = found.display or reader.text(reader.obj(ingredient, "itemReference"), "display")
         if words:
             parts.append(words)
-    return Concept(text=" / ".join(parts)) if parts else concept
+    return wording_of(" / ".join(parts), source.rules, PREFER_MEDICATION) if parts else concept
 
 
 def _drug(source: Source) -> Concept:
@@ -116,7 +124,7 @@ def _drug(source: Source) -> Concept:
         source.flag("broken_reference", "medicationReference")
     if display:
         source.flag("text_only", "medicationReference.display")
-        return Concept(text=display)
+        return wording_of(display, source.rules, PREFER_MEDICATION)
     source.flag("missing_code", "medication[x]")
     return Concept()
 

@@ -50,7 +50,9 @@ _UNITLESS = frozenset({"", "1"})
 def observation(source: Source) -> list[Observation]:
     """Read an Observation into one entry, or into one for each reading of a blood pressure panel."""
     item = source.resource
-    concept = source.concept("code", PREFER_OBSERVATION, main=True)
+    held = item.get("valueQuantity")
+    unit = (held.get("code") or held.get("unit")) if isinstance(held, dict) else ""
+    concept = source.concept("code", PREFER_OBSERVATION, main=True, unit=unit if isinstance(unit, str) else "")
     loinc = concept.code_in(LOINC) or ""
     category, section = _section(source, loinc, concept)
     shared = _shared(source, category)

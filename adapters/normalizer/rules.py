@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from adapters.normalizer.companion import Shape
 from adapters.normalizer.memo import Memory
+from adapters.normalizer.wordings import WordMemory
+from models.terminology.mapper import Terminology
+from models.terminology.tables import MappingTable, Row, rows_of
 
 ObservationSection = Literal["vitals", "labs", "social_history", "assessments"]
 
@@ -29,8 +32,17 @@ class NormalizationRules(BaseModel):
         default={},
         description="Maintained mapping table: 'system|code' -> 'system|code|display' (method map_table, confidence 0.95).",
     )
+    mapping_rows: tuple[dict[str, str | float], ...] = Field(
+        default=(),
+        description="Site-local mapping table, asked before code_map: rows of docs/terminology.md (method map_table).",
+    )
     category_hints: dict[str, ObservationSection] = Field(
         default={}, description="Observation category code or text (lower case) -> section, for local categories."
+    )
+    document_entries: bool = Field(
+        default=False,
+        description="Read the entries of C-CDA documents attached to DocumentReferences too, marked with method `document`; "
+        "otherwise their text only (decision 0017).",
     )
     stale_active_days: int = Field(
         default=730, gt=0, description="An active order older than this without renewal is called uncertain."
@@ -45,11 +57,40 @@ class NormalizationRules(BaseModel):
         """What coded elements read under these rules have given (see memo)."""
         return {}
 
+    @field_validator("mapping_rows")
+    @classmethod
+    def _readable(cls, rows: tuple[dict[str, str | float], ...]) -> tuple[dict[str, str | float], ...]:
+        MappingTable("local", rows_of(rows, "mapping_rows"))
+        return rows
+
+    @cached_property
+    def terminology(self) -> Terminology:
+        """The mapper over the tables of this source: site-local rows first, then the profile's code_map."""
+        tables: list[tuple[str, MappingTable]] = []
+        if self.mapping_rows:
+            tables.append(("site", MappingTable("local", rows_of(self.mapping_rows, "mapping_rows"))))
+        if self.code_map:
+            tables.append(("", MappingTable("profile", [_row(key, value) for key, value in self.code_map.items()])))
+        return Terminology(tables)
+
+    @cached_property
+    def word_memory(self) -> WordMemory:
+        """What wordings gave under these rules, by keyed digest: the words themselves are not kept (see wordings)."""
+        return {}
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy that remembers nothing: what was read under other rules is not what these would give."""
         made = super().model_copy(update=update, deep=deep)
-        made.__dict__.pop("memory", None)
+        for name in ("memory", "terminology", "word_memory"):
+            made.__dict__.pop(name, None)
         return made
+
+
+def _row(key: str, value: str) -> Row:
+    """A row of code_map: 'system|code' -> 'system|code|display'."""
+    system, _, code = key.rpartition("|")
+    target_system, target_code, display = (*value.split("|", 2), "", "")[:3]
+    return Row(system=system, code=code, target_system=target_system, target_code=target_code, display=display)
 
 
 DEFAULT_RULES = NormalizationRules()

@@ -5,6 +5,7 @@ from models.record.chart import Chart, Conflict, ConflictKind, canonical_order
 from models.record.coding import (
     Coding,
     Concept,
+    Grouping,
     Mapping,
     MappingMethod,
     NamedRef,
@@ -71,6 +72,7 @@ __all__ = [
     "Entry",
     "Flag",
     "FlagCode",
+    "Grouping",
     "Identifier",
     "Immunization",
     "Ledger",

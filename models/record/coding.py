@@ -81,6 +81,16 @@ class Concept(Value, frozen=True):
         return bool(self.text or self.codings)
 
 
+class Grouping(Value, frozen=True):
+    """A group a concept belongs to, computed from its codes: a condition category, a CCSR category."""
+
+    system: Annotated[str, Meta(description="Whose grouping: chartbrief or ccsr.")]
+    code: Annotated[str, Meta(description="Id of the group, e.g. diabetes_type_2, END002.")]
+    name: Annotated[str, Meta(description="The group in words.")] = ""
+    parent: Annotated[str, Meta(description="Id of the group that holds this one.")] = ""
+    how: Annotated[str, Meta(description="Which code put it there, and by which map.")] = ""
+
+
 class Quantity(Value, frozen=True):
     """A number with its unit, as sent; `canonical_*` is our conversion beside it."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from models.record.base import Value
-from models.record.coding import Concept, NamedRef, Quantity
+from models.record.coding import Concept, Grouping, NamedRef, Quantity
 from models.record.coverage import Section
 from models.record.dates import PartialDate
 from models.record.entry import Activity, Entry
@@ -23,6 +23,7 @@ class Problem(Entry, frozen=True, tag_field="kind", tag="problem"):
     clinical_status: Annotated[str, Meta(description="active, recurrence, remission, resolved, ... as sent.")] = ""
     verification_status: Annotated[str, Meta(description="confirmed, provisional, refuted, ... as sent.")] = ""
     category: Annotated[str, Meta(description="problem-list-item, encounter-diagnosis, health-concern, sdoh.")] = ""
+    categories: Annotated[tuple[Grouping, ...], Meta(description="Condition categories, computed from the codes.")] = ()
     severity: Annotated[str, Meta(description="Severity in words.")] = ""
     body_site: Annotated[str, Meta(description="Body site in words.")] = ""
     onset: Annotated[PartialDate | None, Meta(description="When it began.")] = None

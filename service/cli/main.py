@@ -18,6 +18,7 @@ from service.cli import (
     record_commands,
     service_commands,
     site_commands,
+    terminology_commands,
     write_commands,
 )
 from service.cli.output import DEFECT, INTERRUPTED, USAGE, CommandError, emit_error, wants_json
@@ -41,6 +42,7 @@ for room in (
     practice_commands,
     directory_commands,
     write_commands,
+    terminology_commands,
     identity_commands,
 ):
     room.register(app)

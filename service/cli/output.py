@@ -58,6 +58,7 @@ EXIT_OF_CODE: dict[str, int] = {
     "same_file": USAGE,
     "invalid_site_file": BAD_INPUT,
     "not_an_endpoint_list": BAD_INPUT,
+    "invalid_table": BAD_INPUT,
     "directory_damaged": BAD_INPUT,
     "unknown_vendor": USAGE,
     "configuration": BAD_INPUT,

@@ -98,7 +98,7 @@ def test_the_preferred_code_among_several_and_none_for_words_alone() -> None:
     assert made.concept.target.system == SNOMED and len(made.concept.codings) == 2
     selected = [codings[0], codings[0] | {"code": "J45.20", "userSelected": True}]
     assert one(condition(code={"coding": selected})).concept.target.code == "J45.20"
-    words = one(condition(code={"text": "Wheezing"}))
+    words = one(condition(code={"text": "Feels odd"}))
     assert words.concept.mapping.method == "unmapped" and "text_only" in flags(words)
 
 

@@ -1,0 +1,259 @@
+"""What a concept means, in four steps and in this order:
+
+1. a standard code the source sent (checked: do code and words contradict each other?);
+2. maintained tables: site-local, then vendor, then shipped; the row in force at the entry's date;
+3. the words, where they name exactly one thing;
+4. nothing: kept as sent, flagged for review, with candidates.
+
+Confidence: `standard` 1.0 as sent, 0.5 when the words contradict it; tables and words carry their own. These are stated until a
+calibrator measures them (labs have one). What is below ACCEPT is returned as a candidate and never used. The originals are
+never changed: an Answer stands beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from models.record import Coding, FlagCode, Mapping, Quantity
+from models.record.base import Value
+from models.terminology import allergens, conditions, labs, medications, vaccines
+from models.terminology.candidates import Candidate
+from models.terminology.contradiction import contradicts
+from models.terminology.systems import (
+    CPT,
+    CVX,
+    HCPCS,
+    ICD9CM,
+    ICD10,
+    ICD10CM,
+    LOINC,
+    NDC,
+    RXNORM,
+    SNOMED,
+    is_standard,
+    system_name,
+)
+from models.terminology.tables import MappingTable, Row
+
+Domain = Literal["condition", "medication", "observation", "vaccine", "allergen", "procedure", "document"]
+PREFERRED: dict[Domain, tuple[str, ...]] = {
+    "condition": (SNOMED, ICD10CM, ICD10, ICD9CM),
+    "medication": (RXNORM, NDC, SNOMED),
+    "observation": (LOINC, SNOMED),
+    "vaccine": (CVX, NDC),
+    "allergen": (RXNORM, SNOMED),
+    "procedure": (SNOMED, CPT, HCPCS),
+    "document": (LOINC, SNOMED),
+}
+"""The systems a domain speaks, best first."""
+ACCEPT = 0.85
+"""A wording below this is a candidate."""
+ACCEPT_TABLE = 0.7
+"""A row below this is a candidate: `inexact`, or one of several targets."""
+CONTRADICTED = 0.5
+
+
+class Ask(Value, frozen=True):
+    """What is asked: the concept as sent and what stands beside it."""
+
+    domain: Annotated[Domain, Meta(description="What kind of thing it is.")]
+    codings: Annotated[tuple[Coding, ...], Meta(description="As sent, systems canonical.")] = ()
+    text: Annotated[str, Meta(description="The words.")] = ""
+    unit: Annotated[str, Meta(description="Unit of the result.")] = ""
+    specimen: Annotated[str, Meta(description="Specimen in words.")] = ""
+    value: Annotated[Quantity | None, Meta(description="The result, for its range.")] = None
+    date: Annotated[str, Meta(description="When the entry happened; decides which rows are in force.")] = ""
+
+
+class Answer(Value, frozen=True):
+    """What it is taken to mean, what else it may mean, and what is to be remarked."""
+
+    mapping: Mapping
+    candidates: tuple[Candidate, ...] = ()
+    flags: tuple[FlagCode, ...] = ()
+
+
+class Terminology:
+    """The four steps over the tables of one source. Stateless otherwise; threads may share it.
+
+    `tables` in order of their say: site-local first, then vendor, then shipped. Each is (layer, table).
+    """
+
+    def __init__(self, tables: Sequence[tuple[str, MappingTable]] = ()) -> None:
+        self.tables = tuple(tables)
+        self.dated = any(table.dated for _, table in self.tables)
+        self.by_unit = any(row.unit or row.specimen for _, table in self.tables for row in table.rows)
+        self.table_words = any(table.by_words for _, table in self.tables)
+
+    def map(self, ask: Ask) -> Answer:
+        """Ask's meaning. Never raises for what a source sent."""
+        coded = self.by_code(ask)
+        if coded is not None and coded.mapping.method == "standard":
+            return check(coded, ask)
+        row = self.by_table(ask)
+        if row is not None and row.mapping.method == "map_table":
+            return row
+        if coded is not None and coded.mapping.target is not None:  # a standard code the domain does not speak
+            return check(coded, ask)
+        words = by_words(ask)
+        candidates = (*(row.candidates if row else ()), *words.candidates)
+        flags: tuple[FlagCode, ...] = words.flags or (("uncertain_mapping",) if candidates else ())
+        return Answer(mapping=words.mapping, candidates=candidates, flags=flags)
+
+    def by_code(self, ask: Ask) -> Answer | None:
+        """Step 1: the preferred standard coding; among equals the one the clinician selected. A standard code of a system that
+        the domain does not speak counts only after the tables."""
+        best, place = preferred(ask.codings, PREFERRED[ask.domain])
+        if best is None:
+            return None
+        if place == len(PREFERRED[ask.domain]) and self.by_table(ask) is not None:
+            return None
+        return Answer(mapping=Mapping(method="standard", confidence=1.0, target=best, source=best))
+
+    def by_table(self, ask: Ask) -> Answer | None:
+        """Step 2: the first table that knows a code, then the first that knows the words; None when none does."""
+        held: list[Candidate] = []
+        for layer, table in self.tables:
+            for coding in ask.codings:
+                rows = table.find(coding, ask.text, ask.unit, ask.specimen, ask.date)
+                found = _of_rows(rows, layer, table, coding, "", held)
+                if found:
+                    return found
+            if ask.text:
+                rows = table.find_text(ask.text, ask.unit, ask.specimen, ask.date)
+                found = _of_rows(rows, layer, table, None, ask.text, held)
+                if found:
+                    return found
+        if not held:
+            return None
+        source = ask.codings[0] if ask.codings else None
+        return Answer(
+            mapping=Mapping(method="unmapped", confidence=0.0, source=source, source_text=ask.text),
+            candidates=tuple(held),
+            flags=("uncertain_mapping",),
+        )
+
+
+def preferred(codings: Sequence[Coding], prefer: Sequence[str]) -> tuple[Coding | None, int]:
+    """The best standard coding and the place of its system in `prefer` (len(prefer): not among them)."""
+    best: Coding | None = None
+    rank = (len(prefer) + 1, True)
+    for coding in codings:
+        if coding.code and is_standard(coding.system):
+            place = prefer.index(coding.system) if coding.system in prefer else len(prefer)
+            if (place, not coding.user_selected) < rank:
+                best, rank = coding, (place, not coding.user_selected)
+    return best, rank[0]
+
+
+def _of_rows(
+    rows: Sequence[Row], layer: str, table: MappingTable, coding: Coding | None, text: str, held: list[Candidate]
+) -> Answer | None:
+    title = f"{layer}:{table.title}" if layer else table.title
+    if len(rows) == 1 and rows[0].target and rows[0].confidence >= ACCEPT_TABLE:
+        mapping = Mapping(
+            method="map_table",
+            confidence=rows[0].confidence,
+            target=rows[0].target,
+            source=coding,
+            source_text=text,
+            table=title,
+        )
+        return Answer(mapping=mapping)
+    held.extend(
+        Candidate(target=row.target, score=row.confidence, why=f"{row.equivalence} in {title}")
+        for row in rows
+        if row.target
+    )
+    return None
+
+
+def check(answer: Answer, ask: Ask) -> Answer:
+    """Step 1's check: a standard code whose words clearly name something else is kept, flagged, and no longer sure."""
+    target = answer.mapping.target
+    wordings = [ask.text, *(c.display for c in ask.codings if c == target)]
+    if target is None or not any(w and contradicts(ask.domain, target, w) for w in wordings):
+        return answer
+    mapping = Mapping(method="standard", confidence=CONTRADICTED, target=target, source=answer.mapping.source)
+    found = tuple(
+        c
+        for w in dict.fromkeys(wordings)
+        if w
+        for c in candidates_for(ask, w)
+        if (c.target.system, c.target.code) != (target.system, target.code)
+    )
+    return Answer(mapping=mapping, candidates=found, flags=("code_text_mismatch",))
+
+
+def by_words(ask: Ask) -> Answer:
+    """Steps 3 and 4: one thing named surely is used; everything else is a candidate, and the concept stays unmapped."""
+    source = ask.codings[0] if ask.codings else None
+    found: tuple[Candidate, ...] = ()
+    text = ask.text
+    for wording in dict.fromkeys((ask.text, *(c.display for c in ask.codings))):
+        if wording and len(wording) <= MOST_WORDING:
+            found, text = candidates_for(ask, wording), wording
+        if found:
+            break
+    if len(found) == 1 and found[0].score >= ACCEPT:
+        best = found[0]
+        mapping = Mapping(
+            method="text_match",
+            confidence=best.score,
+            target=best.target,
+            source=source,
+            source_text=text,
+            table=best.why,
+        )
+        return Answer(mapping=mapping)
+    mapping = Mapping(method="unmapped", confidence=0.0, source=source, source_text=ask.text)
+    return Answer(mapping=mapping, candidates=found, flags=("uncertain_mapping",) if found else ())
+
+
+MOST_WORDING = 300
+"""Characters of a wording worth matching; longer ones are narrative."""
+
+
+def candidates_for(ask: Ask, wording: str) -> tuple[Candidate, ...]:
+    """What `wording` may mean in the domain, best first."""
+    if ask.domain == "condition":
+        names = conditions.icd10cm_name
+        return tuple(
+            Candidate(target=Coding(system=ICD10CM, code=w.code, display=names(w.code)), score=w.score, why=w.why)
+            for w in conditions.by_wording(wording)
+        )
+    if ask.domain == "medication":
+        return medications.match(wording)
+    if ask.domain == "vaccine":
+        return vaccines.match(wording)
+    if ask.domain == "allergen":
+        return allergens.match(wording)
+    if ask.domain == "observation":
+        return labs.match(wording, ask.unit, ask.specimen, ask.value)
+    return ()
+
+
+def translate(coding: Coding) -> tuple[Mapping, tuple[Candidate, ...]]:
+    """A coding of an older or other system in the one we group by: ICD-9-CM in ICD-10-CM by CMS's GEMs, SNOMED CT by our map.
+
+    One target is a mapping; a choice or a combination gives candidates; `unmapped` otherwise.
+    """
+    said, table = None, ""
+    if coding.system == ICD9CM:
+        said, table = conditions.from_icd9(coding.code), "shipped:cms-gem@2018"
+    elif coding.system == SNOMED:
+        said, table = conditions.from_snomed(coding.code), "shipped:snomed-icd10cm"
+    none = Mapping(method="unmapped", confidence=0.0, source=coding)
+    if said is None or said.kind == "range":
+        return none, ()
+    targets = [Coding(system=ICD10CM, code=c, display=conditions.icd10cm_name(c)) for c in said.codes]
+    if len(targets) == 1:
+        return (
+            Mapping(method="map_table", confidence=said.confidence, target=targets[0], source=coding, table=table),
+            (),
+        )
+    why = f"{said.kind} of {len(targets)} in {table.partition(':')[2]}, from {system_name(coding.system)} {coding.code}"
+    return none, tuple(Candidate(target=t, score=said.confidence, why=why) for t in targets)

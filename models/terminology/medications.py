@@ -1,0 +1,132 @@
+"""Ingredients of a medication by its wording, their RxNorm codes and what they are taken for.
+
+A seed of common ingredients (seeds/ingredients.tsv) and brands. A wording with one known ingredient names it; a combination
+names several and no single code. RXCUIs that nobody compared with RxNorm are candidates only.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from models.record import Coding, Concept
+from models.terminology.candidates import Candidate
+from models.terminology.seeds import seed_rows
+from models.terminology.systems import RXNORM
+from models.terminology.words import plain
+
+
+class Ingredient(NamedTuple):
+    """A substance with what it is taken for."""
+
+    name: str
+    rxcui: str
+    drug_class: str
+    checked: bool
+
+
+_NOT_TAKEN = re.compile(
+    r"\b(allerg\w*|intoleran\w*|adverse|no|not|never|stop\w*|avoid|hold|without|free|antibod\w+|level)\b"
+)
+"""Beside these words an ingredient is spoken of, not prescribed."""
+
+
+@cache
+def ingredients() -> dict[str, Ingredient]:
+    """Name -> ingredient."""
+    return {
+        row[0]: Ingredient(row[0], row[1], row[2], bool(row[4:] and row[4])) for row in seed_rows("ingredients.tsv")
+    }
+
+
+@cache
+def _names() -> dict[str, tuple[str, ...]]:
+    """Words -> the ingredients they name: ingredients, their other names, brands, brands of combinations."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, _, _, brands, *_ in seed_rows("ingredients.tsv"):
+        for words in (name, *brands.split(",")):
+            if words:
+                found[plain(words)] = (name,)
+    for words, parts in seed_rows("drug-names.tsv"):
+        found[plain(words)] = tuple(parts.split("+"))
+    return found
+
+
+@cache
+def _longest() -> int:
+    return max(len(words.split()) for words in _names())
+
+
+@cache
+def _of_rxcui() -> dict[str, str]:
+    return {i.rxcui: i.name for i in ingredients().values() if i.checked}
+
+
+def ingredients_in(text: str) -> tuple[Ingredient, ...]:
+    """The known ingredients that a wording names, in its order; brands of combinations give all their parts."""
+    words, names, found, at = plain(text).split(), _names(), dict[str, None](), 0
+    while at < len(words):
+        for size in range(min(_longest(), len(words) - at), 0, -1):
+            parts = names.get(" ".join(words[at : at + size]))
+            if parts:
+                found.update(dict.fromkeys(parts))
+                at += size - 1
+                break
+        at += 1
+    return tuple(ingredients()[name] for name in found)
+
+
+def match(text: str) -> tuple[Candidate, ...]:
+    """The ingredients as candidates: one that was checked is sure enough to use, several are a combination."""
+    found = ingredients_in(text)
+    spoken_of = bool(_NOT_TAKEN.search(plain(text)))
+    alone = len(found) == 1 and not spoken_of and not _further_substance(text)
+    return tuple(
+        Candidate(
+            target=Coding(system=RXNORM, code=i.rxcui, display=i.name),
+            score=0.9 if alone and i.checked else 0.7 if alone else 0.5,
+            why="ingredient in the wording" if alone else "one of several ingredients, or not said to be taken",
+        )
+        for i in found
+    )
+
+
+_STRENGTH = re.compile(
+    r"\d\s*(mg|mcg|g|unit|units|%|ml)\b[^/]*/\s*[a-z]{4,}|[a-z]{4,}\s*[/+]\s*[a-z]{3,}|\band\b|\bwith\b", re.I
+)
+
+
+def _further_substance(text: str) -> bool:
+    """Whether the wording speaks of a second substance, which the seed may not know: "lisinopril / xyz"."""
+    return bool(_STRENGTH.search(text))
+
+
+def differ(target: Coding, text: str) -> bool:
+    """Whether `text` names only other ingredients than the code does (by the code's own display, or our RXCUIs)."""
+    named = {i.name for i in ingredients_in(text)}
+    if not named:
+        return False
+    known = _of_rxcui().get(target.code) if target.system == RXNORM else None
+    means = {known} if known else {i.name for i in ingredients_in(target.display)}
+    return bool(means) and not named & means
+
+
+def drug_classes(concept: Concept) -> tuple[str, ...]:
+    """What a medication is taken for: classes of its ingredients, by code where the seed knows it, else by words."""
+    known = _of_rxcui()
+    names = [known[c.code] for c in concept.codings if c.system == RXNORM and c.code in known]
+    if not names:
+        wordings = (concept.text, *(c.display for c in concept.codings))
+        names = next((found for w in wordings if (found := [i.name for i in ingredients_in(w)])), [])
+    return tuple(dict.fromkeys(ingredients()[name].drug_class for name in names))
+
+
+def ingredients_of(concept: Concept) -> tuple[Ingredient, ...]:
+    """The known ingredients of a medication: by RXCUI, else by its words."""
+    known = _of_rxcui()
+    names = [known[c.code] for c in concept.codings if c.system == RXNORM and c.code in known]
+    if names:
+        return tuple(ingredients()[name] for name in dict.fromkeys(names))
+    wordings = (concept.text, *(c.display for c in concept.codings))
+    return next((found for w in wordings if (found := ingredients_in(w))), ())

@@ -1,0 +1,23 @@
+"""Our own small data files and how they are read. See README.md here for their sources."""
+
+from __future__ import annotations
+
+import gzip
+from functools import cache
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+def seed_path(name: str) -> Path:
+    """Where the seed file `name` lies."""
+    return _HERE / name
+
+
+@cache
+def seed_rows(name: str) -> tuple[tuple[str, ...], ...]:
+    """The rows of a tab-separated seed file; lines that begin with # say where it comes from."""
+    path = seed_path(name)
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    lines = data.decode().splitlines()
+    return tuple(tuple(line.split("\t")) for line in lines if line and not line.startswith("#"))

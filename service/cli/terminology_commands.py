@@ -1,0 +1,90 @@
+"""`terminology`: what codes and wordings mean. No store, no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.file_commands import AsJson
+
+terminology = typer.Typer(no_args_is_help=True, help="What codes and wordings mean: mapping tables, releases.")
+
+
+@terminology.command("map")
+def map_file(
+    source: Annotated[
+        Path, typer.Option("--in", help="CSV with any of the columns system, code, text, unit, specimen, domain.")
+    ],
+    target: Annotated[Path, typer.Option("--out", help="CSV to write: the same rows and what they mean.")],
+    domain: Annotated[
+        str,
+        typer.Option(
+            "--domain",
+            help="What the rows are: condition, medication, observation, vaccine, allergen, procedure, document. "
+            "Without it, each row's system, unit and words decide.",
+        ),
+    ] = "",
+    table: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--table", help="A mapping table (CSV, TOML, FHIR ConceptMap); the first that knows a row decides."
+        ),
+    ] = None,
+    max_mb: Annotated[int, typer.Option("--max-mb", min=1, help="Refuse a larger file.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Map every row of a CSV to standard codes, with method, confidence and candidates. Rows that cannot be read stay and say why."""
+    from models.terminology.mapper import Terminology
+    from models.terminology.tables import TableError, load_table
+    from service.cli import output
+    from service.terminology_map import DOMAINS, MapError, map_csv
+
+    if domain and domain not in DOMAINS:
+        raise output.CommandError("usage", f"--domain must be one of {', '.join(DOMAINS)}")
+    if source.resolve() == target.resolve():
+        raise output.CommandError("usage", "--in and --out name the same file")
+    try:
+        tables = [("site", load_table(path)) for path in table or []]
+        done = map_csv(_read(source, max_mb), Terminology(tables), domain or None)  # type: ignore[arg-type]  # checked
+    except (TableError, MapError) as error:
+        code = "empty_file" if error.code == "empty_file" else "invalid_table"
+        raise output.CommandError(code, str(error), reason=error.code) from None
+    _write(target, done.text)
+    told = {"rows": done.rows, "by_method": done.by_method, "errors": done.errors, "encoding": done.encoding}
+    if as_json:
+        output.emit(told)
+        return
+    methods = ", ".join(f"{count} {name}" for name, count in done.by_method.items())
+    output.stdout().print(f"{done.rows} rows: {methods or 'none'}; {done.errors} with an error", highlight=False)
+
+
+def _read(path: Path, max_mb: int) -> bytes:
+    from service.cli import output
+
+    try:
+        if path.stat().st_size > max_mb * 1_000_000:
+            raise output.CommandError("too_large", f"{path}: more than {max_mb} MB (--max-mb)")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise output.CommandError("file_not_found", f"no such file: {path}") from None
+    except OSError as error:
+        raise output.CommandError("file_unreadable", f"{path}: {error.strerror}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    from service.cli import output
+
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="")
+        beside.replace(path)
+    except OSError as error:
+        raise output.CommandError("file_unreadable", f"{path}: {error.strerror}") from None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.add_typer(terminology, name="terminology")
