@@ -273,6 +273,14 @@ def test_results_of_a_listed_problem_are_no_news(listed: Json, items: tuple[Json
     assert not said(made(condition("c", code=listed), *items), "unlisted_problem")
 
 
+def test_dates_at_the_end_of_the_calendar_break_nothing() -> None:
+    items = (
+        old("10509002", "Acute bronchitis", onsetDateTime="9999-12-31"),
+        drug("apixaban 5 MG", authoredOn="9999-12-31"),
+    )
+    assert not said(made(*items), "likely_over") and not said(made(*items), "unlisted_problem")
+
+
 def test_the_remark_speaks_for_the_charts_own_time() -> None:
     item = old("10509002", "Acute bronchitis", onsetDateTime="2024-03-01")
     entries = normalize([raw(item)]).entries

@@ -34,7 +34,7 @@ def likely_over(problems: Sequence[Listed], as_of: str) -> Iterator[tuple[str, F
         if not dates or (never and never.search(problem.words)):
             continue
         for id, rule in over_rules().items():
-            if max(dates) + timedelta(days=rule.days) < now and _matches(rule, problem):
+            if max(dates) < now - timedelta(days=rule.days) and _matches(rule, problem):
                 since = max((d for d in (entry.onset, entry.recorded) if d), key=lambda d: (bounds(d)[1], d))
                 detail = f"{rule.name} is called active since {since[:10]}; such a one is over after {rule.days} days"
                 yield entry.id, Flag(code="likely_over", detail=detail, rule=f"over.{id}", confidence=rule.confidence)

@@ -72,7 +72,7 @@ def _speaks(rule: DrugRule, pill: Pill) -> bool:
 def _short(pill: Pill, days: int, now: datetime) -> bool:
     """Whether the order may be younger than `days`; one without a date may be."""
     begin = pill.entry.start or pill.entry.authored
-    return days > 0 and (not begin or bounds(begin)[1] + timedelta(days=days) > now)
+    return days > 0 and (not begin or bounds(begin)[1] > now - timedelta(days=days))
 
 
 def _is_listed(rule: Named, problems: Sequence[Listed]) -> bool:
