@@ -48,6 +48,11 @@ class NormalizationRules(BaseModel):
         default=730, gt=0, description="An active order older than this without renewal is called uncertain."
     )
 
+    stale_supply_days: int = Field(
+        default=180,
+        gt=0,
+        description="An active order whose supply with all refills ended so long ago is called uncertain.",
+    )
     companion: dict[str, Shape] = Field(
         default={}, description="How rows of the companion API are read, by RawResource.api; filled from the profile."
     )
