@@ -119,7 +119,9 @@ class Vocabulary:
                 score = NAMED if len(found) == 1 else round(0.8 / len(found), 3)
                 return tuple(
                     Candidate(
-                        target=Coding(system=system, code=e.code, display=e.display), score=score, why=f"name in {index.manifest.name}"
+                        target=Coding(system=system, code=e.code, display=e.display),
+                        score=score,
+                        why=f"name in {index.manifest.name}",
                     )
                     for e in found
                 )
@@ -150,7 +152,13 @@ class Vocabulary:
         return None, ()
 
     def _said(
-        self, index: Index | None, coding: Coding, targets: Sequence[tuple[str, float]], system: str, how: str, date: str
+        self,
+        index: Index | None,
+        coding: Coding,
+        targets: Sequence[tuple[str, float]],
+        system: str,
+        how: str,
+        date: str,
     ) -> tuple[Mapping | None, tuple[Candidate, ...]]:
         targets = list(dict(targets).items())
         if index is None or not targets:
@@ -158,7 +166,9 @@ class Vocabulary:
         named = [(self.named(Coding(system=system, code=code), date), score) for code, score in targets]
         title = f"{index.manifest.name} {how}"
         if len(named) == 1 and named[0][1] >= ALWAYS:
-            return Mapping(method="map_table", confidence=named[0][1], target=named[0][0], source=coding, table=title), ()
+            return Mapping(
+                method="map_table", confidence=named[0][1], target=named[0][0], source=coding, table=title
+            ), ()
         return None, tuple(Candidate(target=t, score=round(min(s, 0.8 / len(named)), 3), why=title) for t, s in named)
 
     def from_icd10cm(self, code: str, date: str = "") -> tuple[Candidate, ...]:
@@ -167,10 +177,16 @@ class Vocabulary:
         if index is None:
             return ()
         sources = dict.fromkeys(link.code for link in index.sources("icd10cm", code))
-        sure = [s for s in sources if (found := _always(index.links("icd10cm", s))) and len(found) == 1 and found[0][1] >= ALWAYS]
+        sure = [
+            s
+            for s in sources
+            if (found := _always(index.links("icd10cm", s))) and len(found) == 1 and found[0][1] >= ALWAYS
+        ]
         return tuple(
             Candidate(
-                target=self.named(Coding(system=SNOMED, code=s), date), score=round(0.6 / len(sure), 3), why=f"{index.manifest.name} reverse map"
+                target=self.named(Coding(system=SNOMED, code=s), date),
+                score=round(0.6 / len(sure), 3),
+                why=f"{index.manifest.name} reverse map",
             )
             for s in sure
         )
@@ -213,15 +229,9 @@ def _always(rules: Sequence[Link]) -> list[tuple[str, float]]:
 
     Note of a rule: group, priority, mapRule, mapAdvice. A target with `?` wants a 7th character that nobody stated.
     """
-    told = [(link, *link.note.split("\t", 3)) for link in rules]
-    given = [(link.target, group, rule, advice) for link, group, _, rule, advice in told if link.target]
-    sure = (
-        len(told) == len(given) == 1
-        and given[0][2].strip().upper() in ("TRUE", "")
-        and given[0][3].strip().upper().startswith(_ALL)
-        and "?" not in given[0][0]
-        and "|" not in given[0][0]
-    )
+    given = [(link.target, *link.note.split("\t", 3)[2:]) for link in rules if link.target]
+    target, rule, advice = given[0] if len(rules) == len(given) == 1 else ("?", "", "")
+    sure = rule.strip().upper() in ("TRUE", "") and advice.strip().upper().startswith(_ALL) and "?" not in target
     return [(target.rstrip("?").rstrip("."), ALWAYS if sure else 0.5) for target, *_ in given]
 
 

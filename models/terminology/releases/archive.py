@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from models.terminology.releases.base import ReleaseError, SourceFile
 
@@ -75,7 +75,7 @@ class Archive:
 
     def digest(self, used: list[Part]) -> tuple[SourceFile, ...]:
         """The files the user gave with their digests; of a folder, those that were used."""
-        found = []
+        found: list[SourceFile] = []
         for path in self.paths:
             if path.is_dir():
                 found.extend(_digest(part.name, part.opened) for part in used if (path / part.name).is_file())
@@ -104,7 +104,9 @@ class Archive:
         if start == b"PK\x03\x04":
             self._add_zip(path, name, 1)
         elif start[:2] == b"\x1f\x8b":
-            self.parts.append(Part(name, lambda: _capped(gzip.open(path, "rb"), name, path.stat().st_size)))  # noqa: SIM115
+            self.parts.append(
+                Part(name, lambda: _capped(cast(IO[bytes], gzip.open(path, "rb")), name, path.stat().st_size))
+            )  # noqa: SIM115
         elif name.lower().endswith((".zip", ".gz")):
             raise ReleaseError("damaged_archive", f"{name}: not a zip or gzip file, whatever its name says")
         else:
@@ -132,7 +134,7 @@ class Archive:
                 )
 
     def _inner(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
-        held = self._stack.enter_context(tempfile.TemporaryFile())
+        held = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  the stack closes it
         with _capped(_member(archive, member), member.filename, member.compress_size, MOST_INNER) as file:
             while piece := file.read(1 << 20):
                 held.write(piece)
@@ -144,7 +146,9 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
     try:
         return archive.open(member)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError):  # RuntimeError: encrypted
-        raise ReleaseError("damaged_archive", f"{member.filename}: damaged, encrypted or packed in an unknown way") from None
+        raise ReleaseError(
+            "damaged_archive", f"{member.filename}: damaged, encrypted or packed in an unknown way"
+        ) from None
 
 
 def _digest(name: str, opened: Callable[[], IO[bytes]]) -> SourceFile:

@@ -79,7 +79,9 @@ class Entry(Value, frozen=True):
     code: Annotated[str, Meta(description="The code.")]
     display: Annotated[str, Meta(description="Its official name.")] = ""
     status: Annotated[Status, Meta(description="Whether it may be used.")] = "active"
-    kind: Annotated[str, Meta(description="RxNorm's TTY, LOINC's class, SNOMED CT's semantic tag, ICD's billable.")] = ""
+    kind: Annotated[str, Meta(description="RxNorm's TTY, LOINC's class, SNOMED CT's semantic tag, ICD's billable.")] = (
+        ""
+    )
 
 
 class Link(Value, frozen=True):

@@ -16,7 +16,16 @@ from models.terminology.words import plain
 What = Literal["added", "removed", "deprecated", "discouraged", "reactivated", "renamed", "replaced", "mapped"]
 """`deprecated`: was valid, is not; `removed`: not listed any more; `replaced`: its successor changed; `mapped`: its maps changed."""
 MAPS = ("icd10cm", "gem", "gem_back", "ccsr", "ndc", "row")
-_WORST: tuple[What, ...] = ("removed", "deprecated", "mapped", "replaced", "discouraged", "renamed", "reactivated", "added")
+_WORST: tuple[What, ...] = (
+    "removed",
+    "deprecated",
+    "mapped",
+    "replaced",
+    "discouraged",
+    "renamed",
+    "reactivated",
+    "added",
+)
 
 
 class Change(Value, frozen=True):
@@ -95,7 +104,13 @@ def _changes(old: Index, new: Index) -> Iterator[Change]:
             yield from _of_one(was, now, new)
     for was in before.values():
         if was.status != "inactive" or new.manifest.kind not in ("rxnorm",):  # RxNorm drops what it retired before
-            yield Change(what="removed", code=was.code, display=was.display, before=was.status, replaced_by=successors(new, was.code))
+            yield Change(
+                what="removed",
+                code=was.code,
+                display=was.display,
+                before=was.status,
+                replaced_by=successors(new, was.code),
+            )
     yield from _of_links(old, new)
 
 
@@ -107,7 +122,9 @@ def _of_one(was: Entry, now: Entry, new: Index) -> Iterator[Change]:
         elif now.status == "discouraged":
             what = "discouraged"
         instead = successors(new, now.code) if what != "reactivated" else ()
-        yield Change(what=what, code=now.code, display=now.display, before=was.status, after=now.status, replaced_by=instead)
+        yield Change(
+            what=what, code=now.code, display=now.display, before=was.status, after=now.status, replaced_by=instead
+        )
     if was.display and now.display and plain(was.display) != plain(now.display):
         yield Change(what="renamed", code=now.code, display=now.display, before=was.display, after=now.display)
 
@@ -156,4 +173,3 @@ def _of_members(old: Index, new: Index) -> Iterator[Change]:
 def successors(index: Index, code: str) -> tuple[str, ...]:
     """What an index says to use instead of `code`."""
     return tuple(dict.fromkeys(link.target for link in index.links("replaced_by", code)))
-

@@ -52,13 +52,18 @@ class Writer:
         """Take in what a format's reader yields."""
         for item in items:
             if isinstance(item, Entry):
-                self._hold("INSERT OR REPLACE INTO concept VALUES (?, ?, ?, ?)", (item.code, item.display, item.status, item.kind))
+                self._hold(
+                    "INSERT OR REPLACE INTO concept VALUES (?, ?, ?, ?)",
+                    (item.code, item.display, item.status, item.kind),
+                )
                 if item.display and item.status != "inactive":
                     self._words(item.display, item.code)
             elif isinstance(item, Term):
                 self._words(item.words, item.code)
             elif isinstance(item, Link):
-                self._hold("INSERT OR IGNORE INTO link VALUES (?, ?, ?, ?)", (item.kind, item.code, item.target, item.note))
+                self._hold(
+                    "INSERT OR IGNORE INTO link VALUES (?, ?, ?, ?)", (item.kind, item.code, item.target, item.note)
+                )
             elif isinstance(item, Member):
                 self._hold("INSERT OR IGNORE INTO member VALUES (?, ?, ?)", (item.system, item.code, item.display))
             elif isinstance(item, Skipped):
@@ -114,11 +119,20 @@ class Index:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         try:
-            self._db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-            mark = self._db.execute("PRAGMA application_id").fetchone()[0], self._db.execute("PRAGMA user_version").fetchone()[0]
+            self._db = sqlite3.connect(
+                f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, check_same_thread=False
+            )
+            mark = (
+                self._db.execute("PRAGMA application_id").fetchone()[0],
+                self._db.execute("PRAGMA user_version").fetchone()[0],
+            )
             if mark != (_APPLICATION, FORMAT):
-                raise ReleaseError("index_damaged", f"{path.name}: not an index of this version of Chartbrief; import it again")
-            self.manifest = msgspec.json.decode(self._db.execute("SELECT manifest FROM about").fetchone()[0], type=Manifest)
+                raise ReleaseError(
+                    "index_damaged", f"{path.name}: not an index of this version of Chartbrief; import it again"
+                )
+            self.manifest = msgspec.json.decode(
+                self._db.execute("SELECT manifest FROM about").fetchone()[0], type=Manifest
+            )
         except (sqlite3.Error, msgspec.MsgspecError, TypeError):
             raise ReleaseError("index_damaged", f"{path.name}: cannot be read; import the release again") from None
         self.find = lru_cache(maxsize=8192)(self._find)
@@ -133,7 +147,9 @@ class Index:
             with self._lock:
                 return self._db.execute(statement, values).fetchall()
         except sqlite3.Error:
-            raise ReleaseError("index_damaged", f"{self.manifest.name}: cannot be read; import the release again") from None
+            raise ReleaseError(
+                "index_damaged", f"{self.manifest.name}: cannot be read; import the release again"
+            ) from None
 
     def _find(self, code: str) -> Entry | None:
         rows = self._rows("SELECT code, display, status, kind FROM concept WHERE code = ?", (code,))
@@ -153,17 +169,24 @@ class Index:
 
     def links(self, kind: str, code: str) -> tuple[Link, ...]:
         """The links of a kind from `code`."""
-        rows = self._rows("SELECT kind, code, target, note FROM link WHERE kind = ? AND code = ? ORDER BY note, target", (kind, code))
+        rows = self._rows(
+            "SELECT kind, code, target, note FROM link WHERE kind = ? AND code = ? ORDER BY note, target", (kind, code)
+        )
         return tuple(Link(kind=k, code=c, target=t, note=n) for k, c, t, n in rows)
 
     def sources(self, kind: str, target: str) -> tuple[Link, ...]:
         """The links of a kind that lead to `target`."""
-        rows = self._rows("SELECT kind, code, target, note FROM link WHERE kind = ? AND target = ? ORDER BY code, note", (kind, target))
+        rows = self._rows(
+            "SELECT kind, code, target, note FROM link WHERE kind = ? AND target = ? ORDER BY code, note",
+            (kind, target),
+        )
         return tuple(Link(kind=k, code=c, target=t, note=n) for k, c, t, n in rows)
 
     def all_links(self, kind: str) -> Iterator[Link]:
         """Every link of a kind."""
-        for k, c, t, n in self._rows("SELECT kind, code, target, note FROM link WHERE kind = ? ORDER BY code, target", (kind,)):
+        for k, c, t, n in self._rows(
+            "SELECT kind, code, target, note FROM link WHERE kind = ? ORDER BY code, target", (kind,)
+        ):
             yield Link(kind=k, code=c, target=t, note=n)
 
     def ancestors(self, code: str, kind: str = "parent") -> frozenset[str]:

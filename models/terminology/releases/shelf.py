@@ -65,7 +65,9 @@ class Shelf:
             manifest = self.index(path).manifest
             if not subject or manifest.subject == subject:
                 found.append(Version(path=path, manifest=manifest, in_force=_in_force(path)))
-        return sorted(found, key=lambda v: (v.manifest.kind, v.manifest.subject, v.manifest.effective_from, v.manifest.version))
+        return sorted(
+            found, key=lambda v: (v.manifest.kind, v.manifest.subject, v.manifest.effective_from, v.manifest.version)
+        )
 
     def index(self, path: Path) -> Index:
         """The opened index of a version. An index never changes, so it stays open."""
@@ -96,7 +98,13 @@ class Shelf:
         return chosen(self.versions(kind, subject), date)
 
     def take(
-        self, paths: list[Path], *, kind: str = "", version: str = "", effective: str = "", progress: Progress | None = None
+        self,
+        paths: list[Path],
+        *,
+        kind: str = "",
+        version: str = "",
+        effective: str = "",
+        progress: Progress | None = None,
     ) -> list[Version]:
         """Import what was given: each release becomes an index file, not yet in force. The same files again: what is there.
 
@@ -124,16 +132,26 @@ class Shelf:
             made.unlink(missing_ok=True)
 
     def _filled(
-        self, made: Path, found: Found, files: tuple[SourceFile, ...], version: str, effective: str, progress: Progress | None
+        self,
+        made: Path,
+        found: Found,
+        files: tuple[SourceFile, ...],
+        version: str,
+        effective: str,
+        progress: Progress | None,
     ) -> Version:
         writer = Writer(made)
         try:
             about = _drained(writer, found, progress)
             version = version or about.version
             if not version:
-                raise ReleaseError("version_needed", "neither the names nor the files say which version this is; give --version")
+                raise ReleaseError(
+                    "version_needed", "neither the names nor the files say which version this is; give --version"
+                )
             counts = writer.counts()
-            if not any(name in counts for name in ("concepts", "members")) and not any(n.startswith("link:") for n in counts):
+            if not any(name in counts for name in ("concepts", "members")) and not any(
+                n.startswith("link:") for n in counts
+            ):
                 raise ReleaseError("empty_source", f"{found.used[0].name}: there is nothing in it")
             now = datetime.now(UTC)
             manifest = Manifest(
@@ -162,7 +180,8 @@ class Shelf:
             there = self.index(path).manifest
             if [f.sha256 for f in there.files] != [f.sha256 for f in manifest.files]:
                 raise ReleaseError(
-                    "version_exists", f"{manifest.name} is there, made from other files; a version is never changed: give another --version"
+                    "version_exists",
+                    f"{manifest.name} is there, made from other files; a version is never changed: give another --version",
                 ) from None
         return Version(path=path, manifest=self.index(path).manifest, in_force=_in_force(path))
 
@@ -206,7 +225,8 @@ def chosen(versions: list[Version], date: str) -> Version | None:
     A date before all of them is read with the first: an old code's name is better known late than never.
     """
     held = sorted(
-        ((v.in_force.begins, v.in_force.decided, v) for v in versions if v.in_force is not None), key=lambda item: item[:2]
+        ((v.in_force.begins, v.in_force.decided, v) for v in versions if v.in_force is not None),
+        key=lambda item: item[:2],
     )
     day = date[:10] or datetime.now(UTC).date().isoformat()
     end = day if len(day) == 10 else f"{day}~"  # sorts after every day of that month or year
@@ -239,7 +259,9 @@ def _in_force(path: Path) -> InForce | None:
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError:
-        raise ReleaseError("index_damaged", f"{path.stem}.in-force.json cannot be read; put the version in force again") from None
+        raise ReleaseError(
+            "index_damaged", f"{path.stem}.in-force.json cannot be read; put the version in force again"
+        ) from None
 
 
 def _file_name(manifest: Manifest) -> str:

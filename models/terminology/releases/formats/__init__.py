@@ -42,7 +42,11 @@ def recognized(archive: Archive, kind: str = "") -> list[Found]:
                 if kind in ("", of):
                     found.append(Found(of, [part], lambda r=resource, p=part: fhir.read(r, p.name)))  # type: ignore[misc]
     if not found:
-        what = f"a {kind} release" if kind else "a release that is known (LOINC, RxNorm, SNOMED CT, ICD-10-CM, GEM, CVX, CCSR, ValueSet, ConceptMap)"
+        what = (
+            f"a {kind} release"
+            if kind
+            else "a release that is known (LOINC, RxNorm, SNOMED CT, ICD-10-CM, GEM, CVX, CCSR, ValueSet, ConceptMap)"
+        )
         raise ReleaseError("wrong_file", f"{archive.label}: there is not {what} in it")
     if len(found) > 1 and found[0].kind in _READERS:
         kinds = ", ".join(f.kind for f in found)

@@ -63,14 +63,21 @@ def _members(resource: dict[str, Any], subject: str) -> Iterator[Member]:
         total = expansion.get("total")
         listed = sum(1 for _ in found)
         if isinstance(total, int) and total > listed:
-            raise ReleaseError("truncated", f"{subject}: the expansion says {total} codes and holds {listed}; get all its pages")
+            raise ReleaseError(
+                "truncated", f"{subject}: the expansion says {total} codes and holds {listed}; get all its pages"
+            )
         yield from found
         return
     compose = resource.get("compose")
     includes = _objects(compose.get("include") if isinstance(compose, dict) else None, subject)
     excludes = _objects(compose.get("exclude") if isinstance(compose, dict) else None, subject)
-    if not includes or any(i.get("filter") or i.get("valueSet") or not i.get("concept") for i in (*includes, *excludes)):
-        raise ReleaseError("valueset_not_expanded", f"{subject}: defined by filters, whole systems or other value sets; give its expansion")
+    if not includes or any(
+        i.get("filter") or i.get("valueSet") or not i.get("concept") for i in (*includes, *excludes)
+    ):
+        raise ReleaseError(
+            "valueset_not_expanded",
+            f"{subject}: defined by filters, whole systems or other value sets; give its expansion",
+        )
     left_out = {(m.system, m.code) for e in excludes for m in _concepts(e, subject)}
     for include in includes:
         yield from (m for m in _concepts(include, subject) if (m.system, m.code) not in left_out)
@@ -81,7 +88,11 @@ def _contains(found: Any, subject: str, depth: int) -> Iterator[Member]:
         raise ReleaseError("invalid_json", f"{subject}: nested too deep")
     for item in _objects(found, subject):
         if item.get("code") and item.get("abstract") is not True:
-            yield Member(system=canonical_system(str(item.get("system", ""))), code=str(item["code"]), display=str(item.get("display", "")))
+            yield Member(
+                system=canonical_system(str(item.get("system", ""))),
+                code=str(item["code"]),
+                display=str(item.get("display", "")),
+            )
         yield from _contains(item.get("contains"), subject, depth + 1)
 
 
@@ -106,4 +117,9 @@ def _rows(resource: dict[str, Any], subject: str) -> Iterator[Link]:
     except TableError as error:
         raise ReleaseError(error.code, str(error)) from None
     for row in table.rows:
-        yield Link(kind="row", code=f"{row.system}|{row.code}", target=f"{row.target_system}|{row.target_code}", note=msgspec.json.encode(row).decode())
+        yield Link(
+            kind="row",
+            code=f"{row.system}|{row.code}",
+            target=f"{row.target_system}|{row.target_code}",
+            note=msgspec.json.encode(row).decode(),
+        )

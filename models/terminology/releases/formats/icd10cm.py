@@ -10,7 +10,7 @@ FY2026 is in force from 2025-10-01; its April release from 2026-04-01.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
@@ -111,7 +111,7 @@ def _codes(part: Part, entries: dict[str, Entry]) -> Iterator[Item]:
             raise ReleaseError("invalid_row", f"{part.name} line {number}: not a row of an ICD-10-CM codes file")
 
 
-def _tabular(part: Part, entries: dict[str, Entry]) -> Iterator[Item]:  # type: ignore[misc]  # returns the year
+def _tabular(part: Part, entries: dict[str, Entry]) -> Generator[Item, None, str]:
     """The list as a stream: a category is handled when it ends, then forgotten. Returns the fiscal year it names."""
     year, depth, complete = "", 0, not entries
     try:
@@ -156,7 +156,7 @@ def _category(node: Any, seventh: dict[str, str], entries: dict[str, Entry], com
                 continue
             longer, full = dotted(bare), f"{name}, {words}" if words else name
             known = entries.get(longer)
-            if known is None and complete or known is not None and not known.display:
+            if (known is None and complete) or (known is not None and not known.display):
                 entries[longer] = Entry(code=longer, display=full, kind="billable")
     for child in below:
         yield from _category(child, seventh, entries, complete)

@@ -14,7 +14,12 @@ from contextlib import suppress
 from models.terminology.releases.archive import Part, head, lines
 from models.terminology.releases.base import About, Entry, Item, Link, ReleaseError, Skipped, Status, Term
 
-_STATUS: dict[str, Status] = {"ACTIVE": "active", "TRIAL": "trial", "DISCOURAGED": "discouraged", "DEPRECATED": "inactive"}
+_STATUS: dict[str, Status] = {
+    "ACTIVE": "active",
+    "TRIAL": "trial",
+    "DISCOURAGED": "discouraged",
+    "DEPRECATED": "inactive",
+}
 _CODE = re.compile(r"\d{1,8}-\d")
 _VERSION = re.compile(r"loinc[_-]?(?:table[_-]?)?v?(\d\.\d{1,2})", re.I)
 NEEDED = ("LOINC_NUM", "COMPONENT", "STATUS", "LONG_COMMON_NAME")

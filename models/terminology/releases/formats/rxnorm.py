@@ -16,13 +16,41 @@ from models.terminology.releases.base import About, Entry, Item, Link, ReleaseEr
 
 NEEDED = "rxnconso.rrf"
 _READ = (NEEDED, "rxnrel.rrf", "rxnsat.rrf", "rxnatomarchive.rrf", "rxnsab.rrf")
-NAMES = ("IN", "PIN", "MIN", "SCD", "SBD", "GPCK", "BPCK", "BN", "SCDC", "SCDF", "SBDC", "SBDF", "SCDG", "SBDG", "DF", "DFG")
+NAMES = (
+    "IN",
+    "PIN",
+    "MIN",
+    "SCD",
+    "SBD",
+    "GPCK",
+    "BPCK",
+    "BN",
+    "SCDC",
+    "SCDF",
+    "SBDC",
+    "SBDF",
+    "SCDG",
+    "SBDG",
+    "DF",
+    "DFG",
+)
 """Term types that name a concept, best first; SY, TMSY, PSN, ET are other wordings of it."""
 TOWARD = frozenset(
-    ("has_ingredient", "has_ingredients", "has_precise_ingredient", "consists_of", "tradename_of", "form_of", "contains", "has_part")
+    (
+        "has_ingredient",
+        "has_ingredients",
+        "has_precise_ingredient",
+        "consists_of",
+        "tradename_of",
+        "form_of",
+        "contains",
+        "has_part",
+    )
 )
 """Relations that lead from a drug to what is in it."""
-_DATED = re.compile(r"(?:full|prescribe|weekly)[_-](?:prescribe[_-])?(\d{2})(\d{2})(\d{4})|_(\d{2})(\d{2})(\d{2})F\b", re.I)
+_DATED = re.compile(
+    r"(?:full|prescribe|weekly)[_-](?:prescribe[_-])?(\d{2})(\d{2})(\d{4})|_(\d{2})(\d{2})(\d{2})F\b", re.I
+)
 
 
 def parts(found: list[Part]) -> list[Part]:

@@ -47,7 +47,9 @@ def parts(found: list[Part]) -> list[Part]:
     if used and not any(_kind(p) == "concept" for p in used):
         raise ReleaseError("missing_file", "the RF2 snapshot of concepts (sct2_Concept_Snapshot_*.txt) is missing")
     if not used and any(part.base.startswith("sct2_concept_") for part in found):
-        raise ReleaseError("not_a_snapshot", "only the Snapshot files of an RF2 release are read; Full and Delta are not")
+        raise ReleaseError(
+            "not_a_snapshot", "only the Snapshot files of an RF2 release are read; Full and Delta are not"
+        )
     return used
 
 
@@ -62,7 +64,9 @@ def read(used: list[Part], label: str) -> Iterator[Item]:
         by_kind.setdefault(_kind(part), []).append(part)
     status = _states(by_kind["concept"])
     if "description" not in by_kind:
-        raise ReleaseError("missing_file", "the RF2 snapshot of English descriptions (sct2_Description_Snapshot-en_*) is missing")
+        raise ReleaseError(
+            "missing_file", "the RF2 snapshot of English descriptions (sct2_Description_Snapshot-en_*) is missing"
+        )
     preferred = _preferred(by_kind.get("language", []))
     yield from _names(by_kind["description"], status, preferred)
     for part in by_kind.get("relationship", ()):
@@ -78,7 +82,12 @@ def read(used: list[Part], label: str) -> Iterator[Item]:
             if row[4] != ICD10CM_MAP:
                 yield Skipped(reason="a map to another system than ICD-10-CM")
             elif row[2] == "1":
-                yield Link(kind="icd10cm", code=row[5], target=row[10], note="\t".join((row[6].zfill(3), row[7].zfill(3), row[8], row[9])))
+                yield Link(
+                    kind="icd10cm",
+                    code=row[5],
+                    target=row[10],
+                    note="\t".join((row[6].zfill(3), row[7].zfill(3), row[8], row[9])),
+                )
     yield _about(by_kind["concept"])
 
 
@@ -102,7 +111,12 @@ def _states(found: list[Part]) -> dict[str, bool]:
 
 def _preferred(found: list[Part]) -> set[str]:
     """Ids of the descriptions that US English prefers."""
-    return {row[5] for part in found for _, row in _rows(part, 7) if row[2] == "1" and row[4] == US_ENGLISH and row[6] == PREFERRED}
+    return {
+        row[5]
+        for part in found
+        for _, row in _rows(part, 7)
+        if row[2] == "1" and row[4] == US_ENGLISH and row[6] == PREFERRED
+    }
 
 
 def _names(found: list[Part], status: dict[str, bool], preferred: set[str]) -> Iterator[Item]:
