@@ -104,9 +104,7 @@ class Archive:
         if start == b"PK\x03\x04":
             self._add_zip(path, name, 1)
         elif start[:2] == b"\x1f\x8b":
-            self.parts.append(
-                Part(name, lambda: _capped(cast(IO[bytes], gzip.open(path, "rb")), name, path.stat().st_size))
-            )  # noqa: SIM115
+            self.parts.append(Part(name, lambda: _capped(_gunzipped(path), name, path.stat().st_size)))
         elif name.lower().endswith((".zip", ".gz")):
             raise ReleaseError("damaged_archive", f"{name}: not a zip or gzip file, whatever its name says")
         else:
@@ -140,6 +138,10 @@ class Archive:
                 held.write(piece)
         held.seek(0)
         return held
+
+
+def _gunzipped(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path, "rb"))  # noqa: SIM115  whoever reads the part closes it
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
