@@ -141,7 +141,7 @@ class Archive:
 
 
 def _gunzipped(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb"))  # noqa: SIM115  whoever reads the part closes it
+    return cast(IO[bytes], gzip.open(path, "rb"))
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
