@@ -16,6 +16,13 @@ from service.store.patients import exists
 from service.store.reread import as_raw
 from service.store.words import UnknownPatient, instant
 
+_CODES = """
+select c ->> 'system' as system, c ->> 'code' as code, count(distinct (patient_id, entry_id)) as entries
+from entries, jsonb_path_query(body, 'strict $.** ? (exists (@.system) && exists (@.code))', '{}', true) c
+where tenant = :t and jsonb_typeof(c -> 'system') = 'string' and jsonb_typeof(c -> 'code') = 'string'
+group by 1, 2
+"""
+
 
 class Reading:
     """What is known about a patient."""
@@ -34,6 +41,12 @@ class Reading:
         entries: list[AnyEntry] = msgspec.convert([r.body for r in rows], list[AnyEntry])
         ledger = merge_ledgers([msgspec.convert(b.body["all"], Ledger) for b in books])
         return assemble(tenant, patient_id, entries, coverage, as_of=moment, ledger=ledger)
+
+    def codes_in_use(self, tenant: str) -> dict[tuple[str, str], int]:
+        """(system, code) of everything that the tenant's entries carry or are taken to mean -> in how many entries."""
+        with self.database.transaction(tenant) as db:
+            rows = db.execute(text(_CODES), {"t": tenant}).all()
+        return {(row.system, row.code): row.entries for row in rows}
 
     def coverage(self, tenant: str, patient_id: str, *, as_of: str | None = None) -> tuple[Coverage, ...]:
         """What is known per section and linked site; unasked sections are `not_queried`, old answers `stale`."""
