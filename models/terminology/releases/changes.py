@@ -16,6 +16,8 @@ from models.terminology.words import plain
 What = Literal["added", "removed", "deprecated", "discouraged", "reactivated", "renamed", "replaced", "mapped"]
 """`deprecated`: was valid, is not; `removed`: not listed any more; `replaced`: its successor changed; `mapped`: its maps changed."""
 MAPS = ("icd10cm", "gem", "gem_back", "ccsr", "ndc", "row")
+ASKED = ("loinc", "rxnorm", "snomed", "icd-10-cm", "cvx")
+"""Releases that know every code of their system; a code in use that they do not know is worth a line."""
 _WORST: tuple[What, ...] = (
     "removed",
     "deprecated",
@@ -68,7 +70,8 @@ def report(old: Index, new: Index, in_use: dict[str, int] | None = None) -> Repo
         elif change.code in in_use:
             told.append(_used(change, in_use[change.code]))
     told.sort(key=lambda c: (_WORST.index(c.what), -c.in_use, c.code))
-    unknown = tuple(sorted(code for code in in_use or () if not _knows(new, code)))
+    asked = in_use or () if b.kind in ASKED else ()
+    unknown = tuple(sorted(code for code in asked if not _knows(new, code)))
     return Report(
         old=a.name,
         new=b.name,

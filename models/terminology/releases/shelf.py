@@ -208,16 +208,6 @@ class Shelf:
         Path(temporary).replace(place)
         return msgspec.structs.replace(version, in_force=decided)
 
-    def drop(self, version: Version) -> None:
-        """Take a version that is not in force off the shelf: what an update that was not applied leaves."""
-        if version.in_force is not None:
-            raise ReleaseError("in_force", f"{version.manifest.name} is in force and stays")
-        with self._lock:
-            opened = self._open.pop(version.path, None)
-        if opened is not None:
-            opened.close()
-        version.path.unlink(missing_ok=True)
-
 
 def chosen(versions: list[Version], date: str) -> Version | None:
     """Of versions of one thing the one in force on `date` (YYYY, YYYY-MM or YYYY-MM-DD; empty: today).
