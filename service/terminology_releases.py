@@ -8,13 +8,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
+from adapters.egress import is_loopback_name
+from adapters.rxnav import RxNav
 from models.record import AnyEntry
 from models.terminology import vocabulary
 from models.terminology.conditions import dotted, dotted9
 from models.terminology.ndc import ndc11
+from models.terminology.ndc_answers import NdcAnswer, NdcAnswers
 from models.terminology.releases.base import SYSTEM_OF, Manifest, ReleaseError
 from models.terminology.releases.changes import Report, report
 from models.terminology.releases.shelf import Shelf, Version, chosen
@@ -92,6 +96,29 @@ def _written(system: str, code: str) -> str:
     if system == ICD9CM:
         return dotted9(code)
     return cvx_of(code) if system == CVX else code
+
+
+def ndcs_to_ask(home: Path, codes: Codes, today: str, days: int) -> tuple[list[str], int]:
+    """The drug codes in use that neither an imported RxNorm nor a fresh answer of RxNav explains; and how many are in use."""
+    used = sorted({ndc11(code) for system, code in codes if system == NDC and ndc11(code)})
+    current = shelf(home).current("rxnorm")
+    index = shelf(home).index(current.path) if current else None
+    unknown = [code for code in used if index is None or not index.links("ndc", code)]
+    return NdcAnswers(home / FOLDER / vocabulary.ANSWERS).due(unknown, today, days), len(used)
+
+
+async def ask_rxnav(home: Path, base: str, codes: list[str], today: str) -> tuple[list[NdcAnswer], int]:
+    """Ask RxNav for codes and keep its answers; how many could not be asked. http is spoken on this machine only.
+
+    Raises ConfigurationError for an address that may not be called.
+    """
+    local = urlsplit(base).scheme == "http" and is_loopback_name(urlsplit(base).hostname or "")
+    kept = NdcAnswers(home / FOLDER / vocabulary.ANSWERS)
+    async with RxNav(base, allow_loopback=local) as client:
+        answers, failed = await client.ndcs(codes, today)
+    for answer in answers:
+        kept.put(answer)
+    return answers, failed
 
 
 def compared(shelf: Shelf, old: Version, new: Version, codes: Codes | None) -> Report:

@@ -14,6 +14,7 @@ import msgspec
 from models.record import Coding, Mapping
 from models.terminology.candidates import Candidate
 from models.terminology.ndc import ndc11
+from models.terminology.ndc_answers import NdcAnswers
 from models.terminology.releases.base import SYSTEM_OF, Entry, Link, ReleaseError
 from models.terminology.releases.formats.rxnorm import NAMES
 from models.terminology.releases.formats.snomed import CERTAIN
@@ -42,6 +43,10 @@ NAMED = 0.95
 ALWAYS = 0.85
 """A map that always holds; ICD-10-CM mostly says less than the SNOMED CT concept (as `wider` in mapping tables)."""
 NDC_MAP = 0.95
+NDC_OBSOLETE = 0.9
+"""A package that is not sold any more; its digits may be given out again after years."""
+ANSWERS = "rxnav"
+"""Folder of RxNav's answers beside the releases."""
 _ALL = "ALWAYS"
 
 
@@ -55,12 +60,16 @@ class Vocabulary:
             if version.in_force is not None:
                 self._of.setdefault((version.manifest.kind, version.manifest.subject), []).append(version)
         self._tables: dict[str, MappingTable] = {}
+        self._answers = NdcAnswers(shelf.folder / ANSWERS)
 
     @classmethod
     def at(cls, folder: Path) -> Vocabulary | None:
-        """The vocabulary of a folder; None where nothing is in force. Raises ReleaseError for a damaged index."""
+        """The vocabulary of a folder; None where nothing is in force and RxNav was never asked.
+
+        Raises ReleaseError for a damaged index.
+        """
         made = cls(Shelf(folder)) if folder.is_dir() else None
-        return made if made is not None and made._of else None
+        return made if made is not None and (made._of or made._answers.folder.is_dir()) else None
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -144,12 +153,25 @@ class Vocabulary:
             index = self.index("rxnorm", date)
             links = index.links("ndc", ndc11(coding.code)) if index else ()
             current = [link for link in links if not link.note] or list(links)
+            if not current:
+                return self._answered(coding), ()
             return self._said(index, coding, [(link.target, NDC_MAP) for link in current], RXNORM, "NDC", date)
         if coding.system == SNOMED:
             index = self.index("snomed", date)
             rules = index.links("icd10cm", coding.code) if index else ()
             return self._said(index, coding, _always(rules), ICD10CM, "map to ICD-10-CM", date)
         return None, ()
+
+    def _answered(self, coding: Coding) -> Mapping | None:
+        """What RxNav said of a package that no imported release knows."""
+        answer = self._answers.get(coding.code)
+        if answer is None or not answer.rxcui:
+            return None
+        target = Coding(system=RXNORM, code=answer.rxcui, display=answer.name)
+        confidence = NDC_MAP if answer.status == "ACTIVE" else NDC_OBSOLETE
+        return Mapping(
+            method="map_table", confidence=confidence, target=target, source=coding, table=f"rxnav@{answer.asked} NDC"
+        )
 
     def _said(
         self,

@@ -135,6 +135,40 @@ def update_release(
         output.stdout().print(f"{row['name']}: {words}", markup=False)
 
 
+def ask_rxnav(codes: Codes = None, as_json: AsJson = False) -> None:
+    """Ask RxNav for the drug codes (NDC) in use that no import knows, and keep the answers. Only codes leave this machine."""
+    import asyncio
+    from datetime import UTC, datetime
+
+    from adapters.errors import ConfigurationError
+    from service import terminology_releases as room
+    from service.cli import output
+
+    settings = _settings()
+    if settings.rxnav_url is None:
+        raise output.CommandError("refused", "CHARTBRIEF_RXNAV_URL is not set: RxNav is not asked")
+    today = datetime.now(UTC).date().isoformat()
+    with _in_words():
+        due, used = room.ndcs_to_ask(settings.home, _codes_in_use(not codes, codes) or {}, today, settings.rxnav_days)
+        try:
+            answers, failed = asyncio.run(room.ask_rxnav(settings.home, settings.rxnav_url, due, today))
+        except ConfigurationError as error:
+            raise output.CommandError("configuration", f"CHARTBRIEF_RXNAV_URL: {error}", reason=error.code) from None
+    told = {
+        "in_use": used,
+        "asked": len(due),
+        "found": sum(bool(a.rxcui) for a in answers),
+        "not_in_rxnorm": sum(not a.rxcui for a in answers),
+        "failed": failed,
+    }
+    if failed:
+        raise output.CommandError("unavailable", f"{failed} of {len(due)} codes could not be asked", document=told)
+    if as_json:
+        output.emit(told)
+        return
+    output.stdout().print(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in told.items()), markup=False)
+
+
 @contextmanager
 def _in_words() -> Iterator[None]:
     from models.terminology.releases.base import ReleaseError
@@ -151,10 +185,22 @@ def _in_words() -> Iterator[None]:
 
 
 def _shelf() -> Any:
-    from service.settings import Settings
     from service.terminology_releases import shelf
 
-    return shelf(Settings().home)
+    return shelf(_settings().home)
+
+
+def _settings() -> Any:
+    from pydantic import ValidationError
+
+    from service.cli.output import CommandError
+    from service.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = ", ".join(sorted({f"{e['loc'][0]} ({e['type']})" for e in error.errors()}))
+        raise CommandError("configuration", f"settings (CHARTBRIEF_*) are not valid: {wrong}") from None
 
 
 def _row(version: Any) -> dict[str, Any]:
@@ -250,12 +296,12 @@ def register(group: typer.Typer) -> None:
     group.command("list")(list_releases)
     group.command("diff")(diff_releases)
     group.command("update")(update_release)
+    group.command("rxnav")(ask_rxnav)
 
 
 def use_imported() -> None:
     """Read by the imported releases from here on; a damaged one is an error in words."""
-    from service.settings import Settings
     from service.terminology_releases import use_imported
 
     with _in_words():
-        use_imported(Settings().home)
+        use_imported(_settings().home)

@@ -42,19 +42,32 @@ def test_a_first_release_is_in_force_a_newer_one_waits_for_yes(run: Run, tmp_pat
     code, second = run("terminology", "import", kit.new_loinc(tmp_path), "--effective", "2025-08-12")
     assert code == 0 and second["releases"][0]["in_force_from"] is None
 
-    used = kit.write(tmp_path / "used.csv", "code,system,note\n35184-1,LN,x\n35184-1,http://loinc.org,\n9999-9,LOINC,\n1,local,\n")
+    used = kit.write(
+        tmp_path / "used.csv", "code,system,note\n35184-1,LN,x\n35184-1,http://loinc.org,\n9999-9,LOINC,\n1,local,\n"
+    )
     code, told = run("terminology", "update", "loinc@2.81", "--codes", used)
     [report] = told["reports"]
     assert code == 0 and told["applied"] is False and report["unknown"] == ["9999-9"] and report["in_use"] == 2
-    assert [(c["what"], c["code"], c["in_use"], c["replaced_by"]) for c in report["changes"]] == [("deprecated", "35184-1", 2, ["1558-6"])]
+    assert [(c["what"], c["code"], c["in_use"], c["replaced_by"]) for c in report["changes"]] == [
+        ("deprecated", "35184-1", 2, ["1558-6"])
+    ]
     assert [r["in_force_from"] for r in run("terminology", "list")[1]["releases"]] == ["2025-02-26", None]
 
     assert run("terminology", "update", "loinc@2.81", "--codes", used, "--yes")[1]["applied"] is True
     listed = run("terminology", "list")[1]["releases"]
-    assert [(r["name"], r["in_force_from"]) for r in listed] == [("loinc@2.80", "2025-02-26"), ("loinc@2.81", "2025-08-12")]
-    assert listed[0]["licence"].startswith("LOINC") and listed[0]["files"][0]["sha256"] and listed[0]["counts"]["concepts"] == 4
+    assert [(r["name"], r["in_force_from"]) for r in listed] == [
+        ("loinc@2.80", "2025-02-26"),
+        ("loinc@2.81", "2025-08-12"),
+    ]
+    assert (
+        listed[0]["licence"].startswith("LOINC")
+        and listed[0]["files"][0]["sha256"]
+        and listed[0]["counts"]["concepts"] == 4
+    )
     code, again = run("terminology", "diff", "loinc@2.80", "loinc")
-    assert again["counts"] == {"deprecated": 1, "discouraged": 1, "renamed": 1, "added": 1} and len(again["changes"]) == 4
+    assert (
+        again["counts"] == {"deprecated": 1, "discouraged": 1, "renamed": 1, "added": 1} and len(again["changes"]) == 4
+    )
 
 
 def test_update_takes_a_file_and_codes_from_fhir_files(run: Run, tmp_path: Path) -> None:
@@ -68,7 +81,9 @@ def test_update_takes_a_file_and_codes_from_fhir_files(run: Run, tmp_path: Path)
         "valueQuantity": {"value": 5, "code": "mmol/L", "system": "http://unitsofmeasure.org"},
     }
     chart = kit.write(tmp_path / "chart.json", kit.as_json(observation))
-    code, told = run("terminology", "update", kit.new_loinc(tmp_path), "--effective", "2025-08-12", "--codes", chart, "--yes")
+    code, told = run(
+        "terminology", "update", kit.new_loinc(tmp_path), "--effective", "2025-08-12", "--codes", chart, "--yes"
+    )
     [report] = told["reports"]
     assert code == 0 and [(c["code"], c["in_use"]) for c in report["changes"]] == [("35184-1", 1)]
     assert told["releases"][0]["in_force_from"] == "2025-08-12"
@@ -109,7 +124,13 @@ def test_words_for_people_never_print_markup(home: Path, tmp_path: Path, capsys:
     ],
 )
 def test_what_cannot_be_done_is_said(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], exit_code: int, code: str, reason: str | None
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    exit_code: int,
+    code: str,
+    reason: str | None,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     kit.write(tmp_path / "notes.txt", "Dear colleague")
@@ -124,15 +145,26 @@ def test_a_damaged_index_stops_commands_with_words(run: Run, home: Path, tmp_pat
     run("terminology", "import", kit.write(tmp_path / "cvx.txt", kit.CVX_LINES))
     [index] = (home / "terminology" / "cvx").glob("*.index")
     index.write_bytes(b"x" * 50)
-    for command in (("terminology", "list"), ("normalize", kit.write(tmp_path / "p.json", '{"resourceType": "Patient", "id": "p"}'))):
+    for command in (
+        ("terminology", "list"),
+        ("normalize", kit.write(tmp_path / "p.json", '{"resourceType": "Patient", "id": "p"}')),
+    ):
         code, told = run(*command)
         assert (code, told["error"]["reason"]) == (3, "index_damaged")
 
 
-def test_the_codes_of_the_stored_charts(run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_codes_of_the_stored_charts(
+    run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATABASE_URL", settings.database_url or "")
     gout = [{"system": "http://snomed.info/sct", "code": "90560007"}, {"system": "http://snomed.info/sct", "code": "1"}]
-    old = {"resourceType": "ValueSet", "url": "http://x.example/vs", "version": "1", "date": "2026-01-01", "expansion": {"contains": gout}}
+    old = {
+        "resourceType": "ValueSet",
+        "url": "http://x.example/vs",
+        "version": "1",
+        "date": "2026-01-01",
+        "expansion": {"contains": gout},
+    }
     new = old | {"version": "2", "date": "2026-06-01", "expansion": {"contains": []}}
     new["expansion"] = {"contains": [{"system": "http://snomed.info/sct", "code": "2"}]}
     with PracticeEhr("north", RESOURCES, clients={"chartbrief": []}) as hospital:
@@ -147,7 +179,12 @@ def test_the_codes_of_the_stored_charts(run: Run, settings: Settings, tmp_path: 
     code, told = run("terminology", "update", kit.write(tmp_path / "new.json", kit.as_json(new)))
     [report] = told["reports"]
     assert code == 0 and report["counts"] == {"removed": 2, "added": 1}
-    assert [(c["what"], c["code"], c["in_use"]) for c in report["changes"]] == [("removed", "http://snomed.info/sct|90560007", 1)]
-    assert run("terminology", "diff", "http://x.example/vs|1", "http://x.example/vs|2", "--in-use")[1]["changes"] == report["changes"]
+    assert [(c["what"], c["code"], c["in_use"]) for c in report["changes"]] == [
+        ("removed", "http://snomed.info/sct|90560007", 1)
+    ]
+    assert (
+        run("terminology", "diff", "http://x.example/vs|1", "http://x.example/vs|2", "--in-use")[1]["changes"]
+        == report["changes"]
+    )
     monkeypatch.setenv("CHARTBRIEF_TENANT", "elsewhere")
     assert run("terminology", "diff", "http://x.example/vs|1", "http://x.example/vs|2", "--in-use")[1]["changes"] == []

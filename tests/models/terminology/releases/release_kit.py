@@ -61,7 +61,9 @@ def loinc(folder: Path, rows: Any = OLD_LOINC, name: str = "Loinc_2.80.zip", map
 
 
 def new_loinc(folder: Path) -> Path:
-    return loinc(folder, NEW_LOINC, "Loinc_2.81.zip", '"LOINC","MAP_TO","COMMENT"\r\n"35184-1","1558-6","our words"\r\n')
+    return loinc(
+        folder, NEW_LOINC, "Loinc_2.81.zip", '"LOINC","MAP_TO","COMMENT"\r\n"35184-1","1558-6","our words"\r\n'
+    )
 
 
 def conso(rxcui: str, tty: str, name: str, suppress: str = "N", sab: str = "RXNORM") -> str:
@@ -124,12 +126,23 @@ def rxnorm(folder: Path, name: str = "RxNorm_full_11032025.zip", conso_text: str
 
 
 def rf2(columns: str, *rows: str) -> str:
-    return "\r\n".join((columns.replace(" ", "\t"), *(row if "\t" in row else row.replace(" | ", "\t") for row in rows))) + "\r\n"
+    return (
+        "\r\n".join((columns.replace(" ", "\t"), *(row if "\t" in row else row.replace(" | ", "\t") for row in rows)))
+        + "\r\n"
+    )
 
 
 FSN, SYNONYM, IS_A = "900000000000003001", "900000000000013009", "116680003"
 US, PREFERRED, ACCEPTABLE = "900000000000509007", "900000000000548007", "900000000000549004"
-CONCEPTS = {"44054006": "1", "73211009": "1", "59621000": "1", "64572001": "1", "111552007": "0", "222000": "0", "75053002": "1"}
+CONCEPTS = {
+    "44054006": "1",
+    "73211009": "1",
+    "59621000": "1",
+    "64572001": "1",
+    "111552007": "0",
+    "222000": "0",
+    "75053002": "1",
+}
 
 
 def _description(number: str, code: str, kind: str, term: str, active: str = "1") -> str:
@@ -232,8 +245,8 @@ CVX_XML = """<CVXCodes><CVXInfo><ShortDescription>hepatitis B, young</ShortDescr
 CCSR = (
     "\"'ICD-10-CM CODE'\",\"'ICD-10-CM CODE DESCRIPTION'\",\"'Default CCSR CATEGORY IP'\",\"'Default CCSR CATEGORY DESCRIPTION IP'\","
     "\"'Default CCSR CATEGORY OP'\",\"'CCSR CATEGORY 1'\",\"'CCSR CATEGORY 1 DESCRIPTION'\",\"'CCSR CATEGORY 2'\"\r\n"
-    "\"'E1121'\",\"Diabetes with kidneys\",\"'END003'\",\"x\",\"'GEN003'\",\"'END003'\",\"x\",\"'GEN003'\"\r\n"
-    "\"'I10'\",\"High pressure\",\"'CIR007'\",\"x\",\"'CIR007'\",\"'CIR007'\",\"x\",\"' '\"\r\n"
+    '"\'E1121\'","Diabetes with kidneys","\'END003\'","x","\'GEN003\'","\'END003\'","x","\'GEN003\'"\r\n'
+    '"\'I10\'","High pressure","\'CIR007\'","x","\'CIR007\'","\'CIR007\'","x","\' \'"\r\n'
 )
 VALUE_SET: dict[str, Any] = {
     "resourceType": "ValueSet",

@@ -120,8 +120,15 @@ def test_the_tabular_list_makes_the_codes_with_a_seventh_character(tmp_path: Pat
 
 
 def test_order_file_and_tabular_list_together_names_from_the_order_file(tmp_path: Path) -> None:
-    order = kit.order_line(1, "S06", 0, "x", "Injury in the order file") + kit.order_line(2, "S061XXA", 1, "y", "Swollen first")
-    files = {"icd10cm_order_2027.txt": order, "icd10cm_codes_2027.txt": "S06 x\n", "tabular.xml": kit.TABULAR, "order_addenda_2027.txt": "Add: x"}
+    order = kit.order_line(1, "S06", 0, "x", "Injury in the order file") + kit.order_line(
+        2, "S061XXA", 1, "y", "Swollen first"
+    )
+    files = {
+        "icd10cm_order_2027.txt": order,
+        "icd10cm_codes_2027.txt": "S06 x\n",
+        "tabular.xml": kit.TABULAR,
+        "order_addenda_2027.txt": "Add: x",
+    }
     index, _ = taken(tmp_path, kit.zipped(tmp_path / "2027.zip", files))
     assert index.find("S06").display == "Injury in the order file"  # type: ignore[union-attr]
     assert index.find("S06.1XXA").display == "Swollen first" and index.find("S06.1XXD") is None  # type: ignore[union-attr]
@@ -137,7 +144,9 @@ def test_order_file_and_tabular_list_together_names_from_the_order_file(tmp_path
         ("back.csv", '"icd10cm","icd9cm","flags"\n"E119","25000","10000"\n', "gem_back", "E11.9", ["250.00"]),
     ],
 )
-def test_gems_both_ways_as_text_and_csv(tmp_path: Path, name: str, text: str, kind: str, code: str, targets: list[str]) -> None:
+def test_gems_both_ways_as_text_and_csv(
+    tmp_path: Path, name: str, text: str, kind: str, code: str, targets: list[str]
+) -> None:
     index, manifest = taken(tmp_path, kit.write(tmp_path / name, text))
     assert manifest.name == "icd9-gem@2018" and [x.target for x in index.links(kind, code)] == targets
 
@@ -171,12 +180,17 @@ def test_value_sets_of_a_bundle_by_expansion_and_by_list(tmp_path: Path) -> None
             "exclude": [{"system": "http://loinc.org", "concept": [{"code": "2-6"}]}],
         },
     }
-    bundle = {"resourceType": "Bundle", "entry": [{"resource": kit.VALUE_SET}, {"resource": listed}, {"resource": kit.CONCEPT_MAP}]}
+    bundle = {
+        "resourceType": "Bundle",
+        "entry": [{"resource": kit.VALUE_SET}, {"resource": listed}, {"resource": kit.CONCEPT_MAP}],
+    }
     shelf = Shelf(tmp_path / "shelf")
     expanded, by_list, mapped = shelf.take([kit.write(tmp_path / "b.json", kit.as_json(bundle))])
     assert expanded.manifest.name == "http://example.org/ValueSet/diabetes|20260101"
     index = shelf.index(expanded.path)
-    assert index.has_member("http://snomed.info/sct", "44054006") and not index.has_member("http://hl7.org/fhir/sid/icd-10-cm", "E11")
+    assert index.has_member("http://snomed.info/sct", "44054006") and not index.has_member(
+        "http://hl7.org/fhir/sid/icd-10-cm", "E11"
+    )
     assert [m.code for m in shelf.index(by_list.path).members()] == ["1-8"]
     assert mapped.manifest.kind == "conceptmap" and mapped.manifest.counts == {"link:row": 1}
 
@@ -236,7 +250,11 @@ def test_a_zip_that_is_cut_off_or_has_a_wrong_checksum(tmp_path: Path) -> None:
         place = packed.infolist()[0].header_offset + 60
     broken = bytearray(whole)
     broken[place + 40] ^= 0xFF
-    assert refused(tmp_path, kit.write(tmp_path / "loinc_2.80.zip", bytes(broken))) in ("damaged_archive", "truncated", "wrong_file")
+    assert refused(tmp_path, kit.write(tmp_path / "loinc_2.80.zip", bytes(broken))) in (
+        "damaged_archive",
+        "truncated",
+        "wrong_file",
+    )
 
 
 def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

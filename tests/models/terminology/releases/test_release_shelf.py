@@ -32,7 +32,10 @@ def test_the_version_in_force_on_a_day(tmp_path: Path) -> None:
     assert shelf.current("loinc") is None  # imported is not in force
     for version in (old, new):
         shelf.put_in_force(version)
-    on = {day: shelf.current("loinc", day) for day in ("2020-01-01", "2025-02-26", "2025-08-11", "2025-08-12", "2025-07", "2025-08", "")}
+    on = {
+        day: shelf.current("loinc", day)
+        for day in ("2020-01-01", "2025-02-26", "2025-08-11", "2025-08-12", "2025-07", "2025-08", "")
+    }
     assert {day: v.manifest.version for day, v in on.items() if v} == {
         "2020-01-01": "2.80",  # before all: the first
         "2025-02-26": "2.80",
@@ -93,7 +96,10 @@ def test_what_a_release_changes(tmp_path: Path) -> None:
     assert found.counts == {"deprecated": 1, "discouraged": 1, "renamed": 1, "added": 1}
     told = {c.what: c for c in found.changes}
     assert told["deprecated"].code == "35184-1" and told["deprecated"].replaced_by == ("1558-6",)
-    assert (told["renamed"].before, told["renamed"].after) == ("Hemoglobin A1c share, our words", "Hemoglobin A1c per total, our words")
+    assert (told["renamed"].before, told["renamed"].after) == (
+        "Hemoglobin A1c share, our words",
+        "Hemoglobin A1c per total, our words",
+    )
     back = report(shelf.index(new.path), shelf.index(old.path))
     assert back.counts == {"removed": 1, "renamed": 1, "reactivated": 2}
 
@@ -111,7 +117,10 @@ def test_changed_maps_and_members_are_changes_too(tmp_path: Path) -> None:
     [new] = shelf.take([kit.write(tmp_path / "b" / "DXCCSR_v2027-1.csv", kit.CCSR.replace("'CIR007'", "'CIR008'"))])
     [change] = report(shelf.index(old.path), shelf.index(new.path)).changes
     assert (change.what, change.code, change.before, change.after) == ("mapped", "I10", "CIR007", "CIR008")
-    later = kit.VALUE_SET | {"version": "20260601", "expansion": {"contains": kit.VALUE_SET["expansion"]["contains"][0]["contains"][:1]}}
+    later = kit.VALUE_SET | {
+        "version": "20260601",
+        "expansion": {"contains": kit.VALUE_SET["expansion"]["contains"][0]["contains"][:1]},
+    }
     [first] = shelf.take([kit.write(tmp_path / "v1.json", kit.as_json(kit.VALUE_SET))])
     [second] = shelf.take([kit.write(tmp_path / "v2.json", kit.as_json(later))])
     [gone] = report(shelf.index(first.path), shelf.index(second.path), {"http://snomed.info/sct|44054006": 3}).changes
@@ -135,7 +144,10 @@ _STATUS = st.sampled_from(["active", "trial", "discouraged", "inactive"])
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(old=st.dictionaries(_CODE, st.tuples(_NAME, _STATUS), max_size=6), new=st.dictionaries(_CODE, st.tuples(_NAME, _STATUS), max_size=6))
+@given(
+    old=st.dictionaries(_CODE, st.tuples(_NAME, _STATUS), max_size=6),
+    new=st.dictionaries(_CODE, st.tuples(_NAME, _STATUS), max_size=6),
+)
 def test_every_code_that_differs_is_told_once_for_each_difference(
     tmp_path_factory: pytest.TempPathFactory, old: dict[str, tuple[str, str]], new: dict[str, tuple[str, str]]
 ) -> None:
@@ -159,13 +171,16 @@ def _index(path: Path, said: dict[str, tuple[str, str]]) -> Index:
 
 def test_a_circle_of_parents_ends(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "x.index")
-    writer.add([Link(kind="parent", code=a, target=b) for a, b in (("1", "2"), ("2", "3"), ("3", "1"))] + [Term(code="1", words="x")])
+    writer.add(
+        [Link(kind="parent", code=a, target=b) for a, b in (("1", "2"), ("2", "3"), ("3", "1"))]
+        + [Term(code="1", words="x")]
+    )
     writer.finish(Manifest(kind="snomed", version="1"))
     assert Index(tmp_path / "x.index").ancestors("1") == {"2", "3"} == Index(tmp_path / "x.index").descendants("1")
 
 
 def test_a_damaged_or_foreign_index_says_import_again(tmp_path: Path) -> None:
-    shelf, old, _ = both(tmp_path)
+    _shelf, old, _ = both(tmp_path)
     data = old.path.read_bytes()
     for wrong in (b"", b"nonsense" * 100, data[:5000], data[:60] + b"\0\0\0\7" + data[64:]):
         old.path.unlink()
@@ -184,7 +199,9 @@ def test_an_index_cannot_be_written_through(tmp_path: Path) -> None:
 
 def test_readers_meanwhile_see_none_or_the_whole(tmp_path: Path) -> None:
     """One process imports while another lists again and again: every index that it sees is complete."""
-    source = kit.loinc(tmp_path, [(f"{n}-{n % 10}", "X", "CHEM", "2.80", "ACTIVE", "", "", f"Thing {n}") for n in range(20_000)])
+    source = kit.loinc(
+        tmp_path, [(f"{n}-{n % 10}", "X", "CHEM", "2.80", "ACTIVE", "", "", f"Thing {n}") for n in range(20_000)]
+    )
     seen: list[int] = []
     done = threading.Event()
 
@@ -198,7 +215,11 @@ def test_readers_meanwhile_see_none_or_the_whole(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from models.terminology.releases.shelf import Shelf; Shelf(Path(sys.argv[1])).take([Path(sys.argv[2])])"
     root = Path(__file__).parents[4]
     both_at_once = [
-        subprocess.Popen([sys.executable, "-c", code, tmp_path / "shelf", source], cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
+        subprocess.Popen(
+            [sys.executable, "-c", code, tmp_path / "shelf", source],
+            cwd=root,
+            env=os.environ | {"PYTHONPATH": str(root)},
+        )
         for _ in range(2)
     ]
     assert [p.wait(60) for p in both_at_once] == [0, 0]

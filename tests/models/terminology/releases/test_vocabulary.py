@@ -47,7 +47,10 @@ def test_without_an_import_there_is_no_vocabulary(tmp_path: Path) -> None:
 def test_an_ndc_becomes_its_drug_and_the_drug_its_ingredients(tmp_path: Path, imported: Import) -> None:
     words = imported(kit.rxnorm(tmp_path))
     mapping, candidates = translate(Coding(system=NDC, code="0093-1113-01"))
-    assert mapping.target == Coding(system=RXNORM, code="314076", display="lisinopril 10 MG Oral Tablet") and not candidates
+    assert (
+        mapping.target == Coding(system=RXNORM, code="314076", display="lisinopril 10 MG Oral Tablet")
+        and not candidates
+    )
     assert (mapping.method, mapping.confidence, mapping.table) == ("map_table", 0.95, "rxnorm@2025-11-03 NDC")
     assert translate(Coding(system=NDC, code="00093111302"))[0].target.code == "104377"  # type: ignore[union-attr]  # the row that is not obsolete
     assert translate(Coding(system=NDC, code="55555555555"))[0].method == "unmapped"
@@ -62,7 +65,9 @@ def test_a_whole_name_of_rxnorm_is_the_clinical_drug(tmp_path: Path, imported: I
     assert answer.mapping.target == Coding(system=RXNORM, code="314076", display="lisinopril 10 MG Oral Tablet")
     assert (answer.mapping.method, answer.mapping.table) == ("text_match", "name in rxnorm@2025-11-03")
     other = Terminology().map(Ask(domain="medication", text="lisinopril 20 MG Oral Tablet"))
-    assert other.mapping.target is not None and other.mapping.target.code == "29046"  # the seeds still know the ingredient
+    assert (
+        other.mapping.target is not None and other.mapping.target.code == "29046"
+    )  # the seeds still know the ingredient
     form = Terminology().map(Ask(domain="medication", text="Oral Tablet"))
     assert form.mapping.target is None
 
@@ -83,9 +88,15 @@ def test_only_a_map_that_always_holds_maps(tmp_path: Path, imported: Import) -> 
     words = imported(kit.snomed(tmp_path))
     mapping, _ = translate(Coding(system=SNOMED, code="59621000"))
     assert mapping.target is not None and (mapping.target.code, mapping.confidence) == ("I10", 0.85)
-    for code, targets in {"44054006": {"O24.11", "E11.9"}, "73211009": {"E11.9", "Z79.4"}, "75053002": {"S82.90X"}}.items():
+    for code, targets in {
+        "44054006": {"O24.11", "E11.9"},
+        "73211009": {"E11.9", "Z79.4"},
+        "75053002": {"S82.90X"},
+    }.items():
         said, candidates = words.translate(Coding(system=SNOMED, code=code))
-        assert said is None and {c.target.code for c in candidates} == targets and all(c.score < 0.85 for c in candidates)
+        assert (
+            said is None and {c.target.code for c in candidates} == targets and all(c.score < 0.85 for c in candidates)
+        )
     assert words.translate(Coding(system=SNOMED, code="64572001")) == (None, ())
     assert [c.target.code for c in words.from_icd10cm("I10")] == ["59621000"] and words.from_icd10cm("E11.9") == ()
 
@@ -93,9 +104,15 @@ def test_only_a_map_that_always_holds_maps(tmp_path: Path, imported: Import) -> 
 def test_an_inactive_code_stays_and_its_successor_is_a_candidate(tmp_path: Path, imported: Import) -> None:
     imported(kit.snomed(tmp_path), kit.new_loinc(tmp_path))
     sure = Terminology().map(Ask(domain="condition", codings=(Coding(system=SNOMED, code="111552007"),)))
-    assert sure.mapping.target is not None and sure.mapping.target.code == "111552007" and sure.mapping.method == "standard"
+    assert (
+        sure.mapping.target is not None
+        and sure.mapping.target.code == "111552007"
+        and sure.mapping.method == "standard"
+    )
     [candidate] = sure.candidates
-    assert (candidate.target.code, candidate.score) == ("44054006", 0.9) and candidate.why.startswith("replaced by in snomed@")
+    assert (candidate.target.code, candidate.score) == ("44054006", 0.9) and candidate.why.startswith(
+        "replaced by in snomed@"
+    )
     vague = Terminology().map(Ask(domain="condition", codings=(Coding(system=SNOMED, code="222000"),)))
     assert {c.target.code: c.score for c in vague.candidates} == {"44054006": 0.5, "59621000": 0.5}
     lab = Terminology().map(Ask(domain="observation", codings=(Coding(system=LOINC, code="35184-1"),)))
@@ -135,7 +152,9 @@ def test_an_imported_concept_map_is_asked_after_the_sites_tables(tmp_path: Path,
 def test_membership_by_url_and_version(tmp_path: Path, imported: Import) -> None:
     later = kit.VALUE_SET | {"version": "20260601", "date": "2026-06-01", "expansion": {"contains": []}}
     later["expansion"] = {"contains": [{"system": "http://snomed.info/sct", "code": "73211009"}]}
-    words = imported(*(kit.write(tmp_path / f"{n}.json", kit.as_json(vs)) for n, vs in enumerate((kit.VALUE_SET, later))))
+    words = imported(
+        *(kit.write(tmp_path / f"{n}.json", kit.as_json(vs)) for n, vs in enumerate((kit.VALUE_SET, later)))
+    )
     url, type_2 = kit.VALUE_SET["url"], Coding(system=SNOMED, code="44054006")
     assert words.has_member(f"{url}|20260101", type_2) is True and words.has_member(f"{url}|20260601", type_2) is False
     assert words.has_member(url, type_2, "2026-03-01") is True and words.has_member(url, type_2) is False
