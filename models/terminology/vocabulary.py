@@ -15,7 +15,7 @@ from models.record import Coding, Mapping
 from models.terminology.candidates import Candidate
 from models.terminology.ndc import ndc11
 from models.terminology.ndc_answers import NdcAnswers
-from models.terminology.releases.base import SYSTEM_OF, Entry, Link, ReleaseError
+from models.terminology.releases.base import LICENCE, SYSTEM_OF, Entry, Link, ReleaseError
 from models.terminology.releases.formats.rxnorm import NAMES
 from models.terminology.releases.formats.snomed import CERTAIN
 from models.terminology.releases.index import Index
@@ -56,9 +56,12 @@ class Vocabulary:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._of: dict[tuple[str, str], list[Version]] = {}
-        for version in shelf.versions():
-            if version.in_force is not None:
-                self._of.setdefault((version.manifest.kind, version.manifest.subject), []).append(version)
+        for kind in LICENCE:
+            if kind != "valueset":  # they come by the thousand: looked for when asked
+                for version in shelf.versions(kind):
+                    if version.in_force is not None:
+                        self._of.setdefault((kind, version.manifest.subject), []).append(version)
+        self._value_sets: dict[str, list[Version]] = {}
         self._tables: dict[str, MappingTable] = {}
         self._answers = NdcAnswers(shelf.folder / ANSWERS)
 
@@ -69,7 +72,8 @@ class Vocabulary:
         Raises ReleaseError for a damaged index.
         """
         made = cls(Shelf(folder)) if folder.is_dir() else None
-        return made if made is not None and (made._of or made._answers.folder.is_dir()) else None
+        there = made is not None and (made._of or (folder / "valueset").is_dir() or made._answers.folder.is_dir())
+        return made if there else None
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -216,11 +220,10 @@ class Vocabulary:
     def has_member(self, value_set: str, coding: Coding, date: str = "") -> bool | None:
         """Whether the value set `url` or `url|version` holds the coding; None: that value set was not imported."""
         url, _, version = value_set.partition("|")
-        those = self._of.get(("valueset", url), [])
-        if version:
-            found = next((v for v in self._shelf.versions("valueset", url) if v.manifest.version == version), None)
-        else:
-            found = chosen(those, date)
+        if url not in self._value_sets:
+            self._value_sets[url] = self._shelf.versions("valueset", url)
+        those = self._value_sets[url]
+        found = next((v for v in those if v.manifest.version == version), None) if version else chosen(those, date)
         return self._shelf.index(found.path).has_member(coding.system, coding.code) if found else None
 
     def tables(self, date: str = "") -> tuple[tuple[str, MappingTable], ...]:

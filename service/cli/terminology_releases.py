@@ -112,7 +112,7 @@ def update_release(
 
     with _in_words():
         shelf = _shelf()
-        named = len(source) == 1 and not Path(source[0]).exists() and ("@" in source[0] or "://" in source[0])
+        named = len(source) == 1 and not Path(source[0]).exists() and any(mark in source[0] for mark in ("@", "|", ":"))
         news = (
             [shelf.version(source[0])] if named else _take(shelf, [Path(s) for s in source], system, version, effective)
         )

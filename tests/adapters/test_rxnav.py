@@ -24,7 +24,9 @@ from models.terminology.systems import NDC
 from service.cli.main import main
 
 DAY = "2026-11-25"
-FAST = Limits(concurrency=4, requests_per_second=1000, request_seconds=2, tries=1, max_wait_seconds=0, max_body_bytes=10_000)
+FAST = Limits(
+    concurrency=4, requests_per_second=1000, request_seconds=2, tries=1, max_wait_seconds=0, max_body_bytes=10_000
+)
 ANSWERS: dict[str, dict[str, Any]] = {
     "00093111301": {"status": "ACTIVE", "rxcui": "314076", "conceptName": "lisinopril 10 MG Oral Tablet"},
     "00071015523": {
@@ -66,7 +68,9 @@ async def test_only_eleven_digits_leave() -> None:
     assert server.requests[0].body == b"" and "authorization" not in server.requests[0].headers
 
 
-@pytest.mark.parametrize("base", ["http://rxnav.nlm.nih.gov", "http://127.0.0.1:1", "https://169.254.169.254", "ftp://x"])
+@pytest.mark.parametrize(
+    "base", ["http://rxnav.nlm.nih.gov", "http://127.0.0.1:1", "https://169.254.169.254", "ftp://x"]
+)
 async def test_the_gate_holds(base: str) -> None:
     with pytest.raises(EgressRefused):
         async with RxNav(base) as client:
@@ -93,7 +97,10 @@ async def test_an_answer_that_is_none_is_not_kept(reply: Reply) -> None:
 
 
 async def test_a_service_that_cannot_be_reached_is_not_asked_a_thousand_times() -> None:
-    async with WireServer(lambda _: Reply(drop=True)) as server, RxNav(server.origin, allow_loopback=True, limits=FAST) as client:
+    async with (
+        WireServer(lambda _: Reply(drop=True)) as server,
+        RxNav(server.origin, allow_loopback=True, limits=FAST) as client,
+    ):
         found, failed = await client.ndcs([f"{n:011d}" for n in range(200)], DAY)
     assert (found, failed) == ([], 200) and len(server.requests) <= 8
 

@@ -51,7 +51,8 @@ class Archive:
     """Everything the user gave, as parts. Use as a context manager: zips stay open while parts are read."""
 
     def __init__(self, paths: list[Path]) -> None:
-        self.paths, self.parts, self.files = paths, list[Part](), list[SourceFile]()
+        self.paths, self.parts = paths, list[Part]()
+        self._digests: dict[str, SourceFile] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Archive:
@@ -78,10 +79,19 @@ class Archive:
         found: list[SourceFile] = []
         for path in self.paths:
             if path.is_dir():
-                found.extend(_digest(part.name, part.opened) for part in used if (path / part.name).is_file())
+                inside = ((part.name, path / part.name) for part in used if (path / part.name).is_file())
+                found.extend(self._digest(name, file) for name, file in inside)
             else:
-                found.append(_digest(path.name, lambda path=path: path.open("rb")))  # type: ignore[misc]
+                found.append(self._digest(path.name, path))
         return tuple(found)
+
+    def _digest(self, name: str, file: Path) -> SourceFile:
+        """Computed once: a bundle of a thousand value sets is one file."""
+        if str(file) not in self._digests:
+            with file.open("rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            self._digests[str(file)] = SourceFile(name=name, sha256=digest, size=file.stat().st_size)
+        return self._digests[str(file)]
 
     def _add(self, path: Path) -> None:
         if path.is_dir():
@@ -151,15 +161,6 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
         raise ReleaseError(
             "damaged_archive", f"{member.filename}: damaged, encrypted or packed in an unknown way"
         ) from None
-
-
-def _digest(name: str, opened: Callable[[], IO[bytes]]) -> SourceFile:
-    digest, size = hashlib.sha256(), 0
-    with opened() as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-            size += len(piece)
-    return SourceFile(name=name, sha256=digest.hexdigest(), size=size)
 
 
 class _Capped(io.RawIOBase):

@@ -14,6 +14,7 @@ import re
 import tempfile
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LEFT_BEHIND = 24 * 3600
 """Seconds after which a half-written index of a killed import is deleted by the next import."""
+MOST_OPEN = 64
+"""Index files kept open: a process may hold some hundred files, value sets come by the thousand."""
 Progress = Callable[[int], None]
 
 
@@ -55,14 +58,15 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._open: dict[Path, Index] = {}
+        self._open: OrderedDict[Path, Index] = OrderedDict()
+        self._manifests: dict[Path, Manifest] = {}
         self._lock = threading.Lock()
 
     def versions(self, kind: str = "", subject: str = "") -> list[Version]:
         """All versions (of a kind, of a subject), by kind, subject and beginning."""
         found = []
-        for path in sorted(self.folder.glob(f"{kind or '*'}/*.index")):
-            manifest = self.index(path).manifest
+        for path in sorted(self.folder.glob(f"{kind or '*'}/{_digest(subject)}*.index")):
+            manifest = self._manifest(path)
             if not subject or manifest.subject == subject:
                 found.append(Version(path=path, manifest=manifest, in_force=_in_force(path)))
         return sorted(
@@ -70,19 +74,29 @@ class Shelf:
         )
 
     def index(self, path: Path) -> Index:
-        """The opened index of a version. An index never changes, so it stays open."""
+        """The opened index of a version. It never changes, so it stays open; of many (value sets) those used last."""
         with self._lock:
             if path not in self._open:
                 self._open[path] = Index(path)
+            self._open.move_to_end(path)
+            if len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)  # closed when the last who uses it lets it go
             return self._open[path]
+
+    def _manifest(self, path: Path) -> Manifest:
+        if path not in self._manifests:
+            opened = Index(path)
+            self._manifests[path] = opened.manifest
+            opened.close()
+        return self._manifests[path]
 
     def version(self, name: str) -> Version:
         """The version called `kind@version` or `url|version` (without a version: the one in force). Raises ReleaseError."""
-        kind, _, wanted = name.partition("@") if "|" not in name and "://" not in name else ("", "", "")
-        subject, _, wanted = (name.partition("|")) if not kind else ("", "", wanted)
-        if not kind and not subject:
-            raise ReleaseError("unknown_release", f"{name}: a release is named like loinc@2.81, a value set by its URL")
-        those = [v for v in self.versions(kind) if v.manifest.subject == subject]
+        kind, _, wanted = name.partition("@")
+        subject = ""
+        if kind not in LICENCE:
+            kind, (subject, _, wanted) = "", name.partition("|")
+        those = [v for v in self.versions(kind, subject) if v.manifest.subject == subject] if kind or subject else []
         if wanted:
             those = [v for v in those if v.manifest.version == wanted]
             if not those:
@@ -177,13 +191,13 @@ class Shelf:
         try:
             os.link(made, path)  # unlike a rename it never replaces
         except FileExistsError:
-            there = self.index(path).manifest
+            there = self._manifest(path)
             if [f.sha256 for f in there.files] != [f.sha256 for f in manifest.files]:
                 raise ReleaseError(
                     "version_exists",
                     f"{manifest.name} is there, made from other files; a version is never changed: give another --version",
                 ) from None
-        return Version(path=path, manifest=self.index(path).manifest, in_force=_in_force(path))
+        return Version(path=path, manifest=self._manifest(path), in_force=_in_force(path))
 
     @staticmethod
     def _sweep(folder: Path) -> None:
@@ -258,8 +272,11 @@ def _file_name(manifest: Manifest) -> str:
     """The version, made safe for any file system; of a subject, with its digest in front."""
     version = _UNSAFE.sub("-", manifest.version).strip(".-") or "0"
     exact = "" if version == manifest.version else "-" + hashlib.sha256(manifest.version.encode()).hexdigest()[:6]
-    subject = hashlib.sha256(manifest.subject.encode()).hexdigest()[:12] + "_" if manifest.subject else ""
-    return f"{subject}{version[:60]}{exact}"
+    return f"{_digest(manifest.subject)}{version[:60]}{exact}"
+
+
+def _digest(subject: str) -> str:
+    return hashlib.sha256(subject.encode()).hexdigest()[:12] + "_" if subject else ""
 
 
 def _beside(path: Path) -> Path:

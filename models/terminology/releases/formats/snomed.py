@@ -92,7 +92,7 @@ def read(used: list[Part], label: str) -> Iterator[Item]:
 
 
 def _rows(part: Part, width: int) -> Iterator[tuple[int, list[str]]]:
-    """Rows below the header. A member that several files hold is the newest one's, which the publisher sorts out: only one edition."""
+    """Line number and cells below the header; raises `missing_column` where there is none."""
     rows = table(part, "\t", width)
     _, first = next(rows, (0, [""]))
     if first[0] != "id":
