@@ -11,6 +11,7 @@ import release_kit as kit
 from models.record import Coding
 from models.terminology import vocabulary
 from models.terminology.mapper import Ask, Terminology, translate
+from models.terminology.releases import shelf as shelf_room
 from models.terminology.releases.shelf import Shelf
 from models.terminology.systems import CVX, ICD10CM, LOINC, NDC, RXNORM, SNOMED
 from models.terminology.vocabulary import Vocabulary
@@ -159,6 +160,20 @@ def test_membership_by_url_and_version(tmp_path: Path, imported: Import) -> None
     assert words.has_member(f"{url}|20260101", type_2) is True and words.has_member(f"{url}|20260601", type_2) is False
     assert words.has_member(url, type_2, "2026-03-01") is True and words.has_member(url, type_2) is False
     assert words.has_member("http://example.org/other", type_2) is None and words.has_member(f"{url}|1", type_2) is None
+
+
+def test_a_thousand_value_sets_do_not_hold_a_thousand_files_open(
+    tmp_path: Path, imported: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf_room, "MOST_OPEN", 3)
+    contained = [{"system": SNOMED, "code": "1"}]
+    sets = [kit.VALUE_SET | {"url": f"http://x.example/{n}", "expansion": {"contains": contained}} for n in range(12)]
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": value_set} for value_set in sets]}
+    words = imported(kit.write(tmp_path / "bundle.json", kit.as_json(bundle)))
+    asked = [
+        words.has_member(f"http://x.example/{n}", Coding(system=SNOMED, code="1")) for n in (*range(12), *range(12))
+    ]
+    assert asked == [True] * 24 and len(words._shelf._open) == 3
 
 
 def test_a_code_is_looked_up_in_the_version_of_its_date(tmp_path: Path, imported: Import) -> None:
