@@ -25,6 +25,7 @@ from service.access import Role
 from service.api.app import create_app, server_config
 from service.api.problems import CODES, Problem
 from service.api.services import Principal, Services
+from service.cli import terminology_releases
 from service.cli.output import EXIT_OF_CODE, NOT_FOUND, REFUSED, UNAVAILABLE, CommandError, stderr
 from service.settings import Settings
 from service.store import Store, StoreUnavailable
@@ -59,6 +60,7 @@ def opened(
     except ValidationError as error:
         wrong = ", ".join(sorted({f"{e['loc'][0]} ({e['type']})" for e in error.errors()}))
         raise CommandError("configuration", f"settings (CHARTBRIEF_*) are not valid: {wrong}") from None
+    terminology_releases.use_imported()
     try:
         store = Store(settings)
     except SealError as error:
