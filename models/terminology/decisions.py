@@ -74,10 +74,12 @@ class Decision(Value, frozen=True):
 
     key: Key
     version: Annotated[int, Meta(description="1 is the first decision about this key.")] = 1
-    row: Annotated[Row | None, Meta(description="What it means; equivalence unmatched: it has no standard meaning.")] = (
-        None
-    )
-    rejected: Annotated[tuple[tuple[str, str], ...], Meta(description="(system, code) never to be proposed again.")] = ()
+    row: Annotated[
+        Row | None, Meta(description="What it means; equivalence unmatched: it has no standard meaning.")
+    ] = None
+    rejected: Annotated[
+        tuple[tuple[str, str], ...], Meta(description="(system, code) never to be proposed again.")
+    ] = ()
 
     @property
     def settled(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from service.cli import review_commands
 from service.cli.file_commands import AsJson
 
 terminology = typer.Typer(no_args_is_help=True, help="What codes and wordings mean: mapping tables, releases.")
@@ -87,4 +88,5 @@ def _write(path: Path, text: str) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    review_commands.register(terminology)
     app.add_typer(terminology, name="terminology")

@@ -34,7 +34,7 @@ class Changes:
     kinds: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[Json]] = field(default_factory=dict)
 
-    def note(self, kind: str, **example: Any) -> None:
+    def note(self, kind: str, /, **example: Any) -> None:
         """Count one change; the first ones are kept to be looked at."""
         self.kinds[kind] += 1
         shown = self.examples.setdefault(kind, [])
@@ -54,7 +54,9 @@ Aside = tuple[str, str, str]
 """(resource type, id, reason) of a quarantined resource."""
 
 
-def compare(before: Mapping[str, Json], after: Mapping[str, Json], aside: Iterable[Aside], now: Iterable[Aside]) -> Changes:
+def compare(
+    before: Mapping[str, Json], after: Mapping[str, Json], aside: Iterable[Aside], now: Iterable[Aside]
+) -> Changes:
     """The changes from `before` to `after` (entries as JSON by id), and from `aside` to `now` (what is in quarantine)."""
     changes = Changes()
     for entry_id in sorted(before.keys() | after.keys()):
@@ -87,9 +89,7 @@ def _differ(changes: Changes, old: Json, new: Json) -> None:
         for (code, detail), count in sorted(gained.items()):
             for _ in range(count):
                 changes.note(kind, **said, flag=code, detail=detail)
-    other = sorted(
-        name for name in (old.keys() | new.keys()) - _APART if old.get(name) != new.get(name)
-    )
+    other = sorted(name for name in (old.keys() | new.keys()) - _APART if old.get(name) != new.get(name))
     if _sent(old) != _sent(new):
         other.append("concept")
     if other or (old.get("flags") != new.get("flags") and _flags(old) == _flags(new)):

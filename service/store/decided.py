@@ -27,7 +27,7 @@ def wait_for_decisions(db: Connection, tenant: str, site: str, *, deciding: bool
     normalizing. So whoever decides knows all patients that were normalized without the decision."""
     shared = "" if deciding else "_shared"
     db.execute(
-        text(f"select pg_advisory_xact_lock{shared}(hashtextextended(:k, 2))"),  # noqa: S608  one of two words
+        text(f"select pg_advisory_xact_lock{shared}(hashtextextended(:k, 2))"),
         {"k": f"{tenant}|{site}"},
     )
 

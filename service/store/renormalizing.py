@@ -14,10 +14,11 @@ from sqlalchemy import Connection, text
 
 from adapters.normalizer import NormalizationRules, Normalized
 from models.record import Ledger
+from models.terminology.seeds import seeds_version
 from service.store import audit
 from service.store.changes import KINDS, Aside, compare
 from service.store.commit import lock
-from service.store.reread import READING, current, read, seeds_version, write
+from service.store.reread import READING, current, read, write
 from service.store.vault import Vault
 from service.store.words import as_json
 
@@ -52,7 +53,9 @@ class Renormalizing(Vault):
             audit.append(db, key, tenant, self.clock(), "refresh", "renormalize", site, patient_id)
         return ledger
 
-    def begin_renormalization(self, tenant: str, actor: str, *, site: str = "", patient_id: str = "", apply: bool) -> str:
+    def begin_renormalization(
+        self, tenant: str, actor: str, *, site: str = "", patient_id: str = "", apply: bool
+    ) -> str:
         """A new run over a site's patients, one patient's sites, or all; returns its id."""
         run_id = uuid.uuid4().hex
         with self.database.transaction(tenant) as db:
@@ -250,4 +253,3 @@ def _examples(db: Connection, run: dict[str, Any]) -> dict[str, list[dict[str, A
     for row in rows:
         shown.setdefault(row.kind, []).append({"patient_id": row.patient_id, "site": row.site} | row.example)
     return {kind: shown[kind] for kind in KINDS if kind in shown}
-

@@ -28,7 +28,8 @@ with counted as (
   select site, key_id, domain, system, code, wording, unit, min(section) as section,
     count(*) as patients, sum(entries) as entries, count(*) filter (where how = 'decided') as following,
     bool_or(how = 'mismatch') as mismatch, bool_or(how in ('unmapped', 'mismatch', 'unsure_match')) as unsure,
-    max(case section {risks} else 1 end) * (case when bool_or(how = 'mismatch') then {mismatch} else 1 end) as risk
+    max(coalesce((cast(:risks as jsonb)->>section)::int, 1))
+      * (case when bool_or(how = 'mismatch') then :mismatch else 1 end) as risk
   from open_codes where tenant = :t and (cast(:s as text) is null or site = :s)
     and (cast(:k as text) is null or key_id = :k)
   group by site, key_id, domain, system, code, wording, unit),
@@ -44,7 +45,8 @@ where (cast(:d as text) is null or c.domain = :d) and case :state
   else true end
 order by c.risk * c.patients desc, c.entries desc, c.site, c.key_id
 limit cast(:most as bigint) offset :first
-""".format(risks=" ".join(f"when '{name}' then {weight}" for name, weight in RISK.items()), mismatch=MISMATCH)
+"""
+_WEIGHTS = {"risks": as_json(RISK), "mismatch": MISMATCH}
 _EXAMPLES = """
 select e.body from open_codes o join entries e on e.tenant = o.tenant and e.patient_id = o.patient_id
   and e.site = o.site and e.entry_id = o.entry_id
@@ -80,7 +82,7 @@ class Review(Vault):
         """
         asked = {"t": tenant, "s": site, "k": None, "d": domain, "state": state, "all": everything}
         with self.database.transaction(tenant) as db:
-            rows = db.execute(text(_QUEUE), asked | {"first": first, "most": most}).all()
+            rows = db.execute(text(_QUEUE), asked | _WEIGHTS | {"first": first, "most": most}).all()
         return [_line(row) for row in rows]
 
     def review_item(self, tenant: str, site: str, key_id: str) -> dict[str, Any]:
@@ -88,7 +90,7 @@ class Review(Vault):
         `bodies`; whoever shows them takes out whose they are). Raises UnknownCode."""
         asked = {"t": tenant, "s": site, "k": key_id, "d": None, "state": "any", "all": True, "first": 0, "most": 1}
         with self.database.transaction(tenant, snapshot=True) as db:
-            line = db.execute(text(_QUEUE), asked).first()
+            line = db.execute(text(_QUEUE), asked | _WEIGHTS).first()
             history = _history(db, tenant, site, key_id)
             if line is None and not history:
                 raise UnknownCode(key_id)
@@ -148,7 +150,9 @@ class Review(Vault):
             }
             if before is not None and all(getattr(before, name) == value for name, value in said.items()):
                 return _version(before), None
-            made = _add(db, tenant, site, key, before.version + 1 if before is not None else 1, said, author, note, self.clock())
+            made = _add(
+                db, tenant, site, key, before.version + 1 if before is not None else 1, said, author, note, self.clock()
+            )
             run_id = uuid.uuid4().hex
             db.execute(
                 text(
@@ -163,7 +167,10 @@ class Review(Vault):
 
 
 def _known_site(db: Connection, tenant: str, site: str) -> None:
-    if db.execute(text("select 1 from sites where tenant = :t and name = :s"), {"t": tenant, "s": site}).first() is None:
+    if (
+        db.execute(text("select 1 from sites where tenant = :t and name = :s"), {"t": tenant, "s": site}).first()
+        is None
+    ):
         raise UnknownSite(site)
 
 
@@ -177,21 +184,39 @@ def _history(db: Connection, tenant: str, site: str, key_id: str) -> list[Row[An
 
 
 def _key(db: Connection, tenant: str, site: str, key_id: str, before: Row[Any] | None) -> Key:
-    row = before or db.execute(
-        text("select domain, system, code, wording, unit from open_codes where tenant = :t and site = :s and key_id = :k limit 1"),
-        {"t": tenant, "s": site, "k": key_id},
-    ).first()
+    row = (
+        before
+        or db.execute(
+            text(
+                "select domain, system, code, wording, unit from open_codes where tenant = :t and site = :s and key_id = :k limit 1"
+            ),
+            {"t": tenant, "s": site, "k": key_id},
+        ).first()
+    )
     if row is None:
         raise UnknownCode(key_id)
     return Key(row.domain, row.system, row.code, row.wording, row.unit)
 
 
 def _add(
-    db: Connection, tenant: str, site: str, key: Key, version: int, said: dict[str, Any], author: str, note: str, at: str
+    db: Connection,
+    tenant: str,
+    site: str,
+    key: Key,
+    version: int,
+    said: dict[str, Any],
+    author: str,
+    note: str,
+    at: str,
 ) -> Row[Any]:
     row = {"tenant": tenant, "site": site, "key_id": key.id, "version": version}
     row |= {"domain": key.domain, "system": key.system, "code": key.code, "wording": key.text, "unit": key.unit}
-    row |= said | {"rejected": as_json(said["rejected"]), "author": clean(author), "note": clean(note), "decided_at": at}
+    row |= said | {
+        "rejected": as_json(said["rejected"]),
+        "author": clean(author),
+        "note": clean(note),
+        "decided_at": at,
+    }
     values = ", ".join("cast(:rejected as jsonb)" if name == "rejected" else f":{name}" for name in row)
     return db.execute(
         text(f"insert into code_decisions ({', '.join(row)}) values ({values}) returning *"),  # noqa: S608  our own names
@@ -236,9 +261,11 @@ def _not_seen(row: Row[Any]) -> dict[str, Any]:
     names = ("domain", "system", "code", "unit", "site")
     state = "decided" if row.verdict in ("accepted", "no_target") else "open"
     nothing = {"section": "", "patients": 0, "entries": 0, "following_decision": 0, "risk": 0, "mismatch": False}
-    return {"key": row.key_id, "text": row.wording, "state": state, "decision": _version(row)} | nothing | {
-        name: getattr(row, name) for name in names
-    }
+    return (
+        {"key": row.key_id, "text": row.wording, "state": state, "decision": _version(row)}
+        | nothing
+        | {name: getattr(row, name) for name in names}
+    )
 
 
 def _version(row: Row[Any]) -> dict[str, Any]:
@@ -257,4 +284,6 @@ def _version(row: Row[Any]) -> dict[str, Any]:
         "note",
         "decided_at",
     )
-    return {name: getattr(row, name) for name in names} | {"rejected": [{"system": s, "code": c} for s, c in row.rejected]}
+    return {name: getattr(row, name) for name in names} | {
+        "rejected": [{"system": s, "code": c} for s, c in row.rejected]
+    }

@@ -56,9 +56,7 @@ def _all_patients(store: Store, tenant: str, run_id: str) -> list[str]:
     return sorted(skipped)
 
 
-def _one(
-    store: Store, tenant: str, run_id: str, patient_id: str, site: str, rules: NormalizationRules
-) -> None:
+def _one(store: Store, tenant: str, run_id: str, patient_id: str, site: str, rules: NormalizationRules) -> None:
     try:
         patiently(lambda: store.renormalize_in_run(tenant, run_id, patient_id, site, rules), PROCESS.stopping)
     except (UnknownPatient, UnknownSite):  # unlinked meanwhile: there is nothing to read again
