@@ -114,8 +114,12 @@ class Renormalizing(Vault):
             )
 
     def end_renormalization(self, tenant: str, run_id: str, failed: str = "", skipped: Sequence[str] = ()) -> None:
-        """End a run with its report. `skipped`: sites whose configuration cannot be read. An ended run stays as it ended."""
+        """End a run with its report. `skipped`: sites whose configuration cannot be read. An ended run stays as it ended; its
+        notes of who was done are in the report and in the audit trail, and go."""
         with self.database.transaction(tenant) as db:
+            run = _run(db, tenant, run_id, " for update")
+            if run is None or run.finished is not None:
+                return
             report = _report(db, tenant, run_id) | {"sites_skipped": sorted(skipped)}
             if failed:
                 report["error"] = failed
@@ -127,6 +131,7 @@ class Renormalizing(Vault):
                 {"t": tenant, "r": run_id, "s": "failed" if failed else "done", "b": as_json(report)}
                 | {"n": report["patients"]},
             )
+            db.execute(text("delete from renormalized where tenant = :t and run_id = :r"), {"t": tenant, "r": run_id})
 
     def renormalization(self, tenant: str, run_id: str) -> dict[str, Any] | None:
         """A run and its report; None when there is none. While it is under way `patients` says how far it is."""
@@ -144,7 +149,7 @@ class Renormalizing(Vault):
             "decision": run.key_id,
             "apply": run.apply,
             "state": run.state,
-            "patients": int(done or 0),
+            "patients": run.patients if run.finished else int(done or 0),
             "started": run.started.isoformat(),
             "finished": run.finished.isoformat() if run.finished else None,
             "report": run.report,
@@ -163,9 +168,10 @@ class Renormalizing(Vault):
         return {r.site: int(r.n) for r in rows}
 
 
-def _run(db: Connection, tenant: str, run_id: str) -> Any:
+def _run(db: Connection, tenant: str, run_id: str, more: str = "") -> Any:
     return db.execute(
-        text("select * from renormalizations where tenant = :t and run_id = :r"), {"t": tenant, "r": run_id}
+        text(f"select * from renormalizations where tenant = :t and run_id = :r{more}"),  # noqa: S608  our own words
+        {"t": tenant, "r": run_id},
     ).first()
 
 
