@@ -33,6 +33,7 @@ _WRITERS = frozenset({Role.ADMIN, Role.CLINICIAN})
 _ADMINS = frozenset({Role.ADMIN})
 _DECIDERS = frozenset({Role.ADMIN, Role.CLINICIAN})
 """What a code means is a clinical judgement: no program's, and not that of who keeps the service running."""
+_STEWARDS = frozenset({Role.ADMIN, Role.CLINICIAN})
 
 ROUTES: dict[str, frozenset[Role]] = {
     "GET /healthz": OPEN,
@@ -74,6 +75,13 @@ ROUTES: dict[str, frozenset[Role]] = {
     "POST /v1/patients/{patient_id}/summary": _READERS,
     "POST /v1/patients/{patient_id}/writes/preview": _WRITERS,
     "POST /v1/patients/{patient_id}/writes": _WRITERS,
+    "GET /v1/patients/{patient_id}/links": _STEWARDS,
+    "POST /v1/patients/{patient_id}/unlink": _STEWARDS,
+    "POST /fhir/Patient/$match": _READERS,
+    "POST /v1/identity/find": _ADMINS,
+    "GET /v1/identity/pairs": _STEWARDS,
+    "POST /v1/identity/pairs/{pair_id}/accept": _STEWARDS,
+    "POST /v1/identity/pairs/{pair_id}/reject": _STEWARDS,
     "GET /v1/schema/record": _EVERYBODY,
     "GET /v1/terminology/review": _READERS,
     "GET /v1/terminology/review/{site}/{key}": _READERS,

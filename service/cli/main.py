@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from service.cli import (
     directory_commands,
     file_commands,
+    identity_commands,
     key_commands,
     patient_commands,
     practice_commands,
@@ -44,6 +45,7 @@ for room in (
     write_commands,
     terminology_commands,
     renormalize_commands,
+    identity_commands,
 ):
     room.register(app)
 

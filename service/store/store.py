@@ -18,6 +18,7 @@ from service.store.audit import AuditTrail
 from service.store.client_keys import ClientKeys
 from service.store.commit import Commits
 from service.store.database import Database
+from service.store.identity import Identities
 from service.store.patients import Patients
 from service.store.reading import Reading
 from service.store.renormalizing import Renormalizing
@@ -28,7 +29,9 @@ from service.store.sealing import AwsKmsKeyProvider, FileKeyProvider, KeyProvide
 from service.store.words import now_iso
 
 
-class Store(AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Reading, Renormalizing, Retention, Review, Runs):
+class Store(
+    AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Reading, Renormalizing, Retention, Review, Runs, Identities
+):
     """All that Chartbrief remembers."""
 
     def __init__(

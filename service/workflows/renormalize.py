@@ -41,26 +41,31 @@ def _patients_step(tenant: str, run_id: str) -> list[str]:
 def _all_patients(store: Store, tenant: str, run_id: str) -> list[str]:
     rules: dict[str, NormalizationRules] = {}
     skipped: set[str] = set()
-    after = ("", "")
-    while batch := patiently(partial(store.to_renormalize, tenant, run_id, after), PROCESS.stopping):
-        for site, patient_id in batch:
-            if site not in rules and site not in skipped:
-                try:
-                    config = patiently(partial(store.site, tenant, site), PROCESS.stopping)
-                    rules[site] = config.profile().normalization  # once a site: it remembers what it has read
-                except (AdapterError, UnknownSite):
-                    skipped.add(site)
-            if site in rules:
-                _one(store, tenant, run_id, patient_id, site, rules[site])
-        after = batch[-1]
-    return sorted(skipped)
+    while True:  # again until a whole pass finds nobody: a record may move to another patient meanwhile
+        did, after = 0, ("", "")
+        while batch := patiently(partial(store.to_renormalize, tenant, run_id, after), PROCESS.stopping):
+            for site, patient_id in batch:
+                if site not in rules and site not in skipped:
+                    try:
+                        config = patiently(partial(store.site, tenant, site), PROCESS.stopping)
+                        rules[site] = config.profile().normalization  # once a site: it remembers what it has read
+                    except (AdapterError, UnknownSite):
+                        skipped.add(site)
+                if site in rules:
+                    did += _one(store, tenant, run_id, patient_id, site, rules[site])
+            after = batch[-1]
+        if not did:
+            return sorted(skipped)
 
 
-def _one(store: Store, tenant: str, run_id: str, patient_id: str, site: str, rules: NormalizationRules) -> None:
+def _one(store: Store, tenant: str, run_id: str, patient_id: str, site: str, rules: NormalizationRules) -> bool:
+    """Whether the patient was dealt with."""
     try:
         patiently(lambda: store.renormalize_in_run(tenant, run_id, patient_id, site, rules), PROCESS.stopping)
+        return True
     except (UnknownPatient, UnknownSite):  # unlinked meanwhile: there is nothing to read again
         log.info("renormalize_skipped", run_id=run_id, site=site)
+        return False
 
 
 @DBOS.step(name="end_renormalization")

@@ -34,6 +34,8 @@ ALLOWED = {
         "GET /v1/terminology/review", "GET /v1/terminology/review/{site}/{key}", "GET /v1/terminology/decisions/{site}",
         "POST /v1/terminology/review/{site}/{key}/accept", "POST /v1/terminology/review/{site}/{key}/reject",
         "POST /v1/terminology/review/{site}/{key}/withdraw", "POST /v1/renormalize", "GET /v1/renormalize/{run_id}",
+        "POST /fhir/Patient/$match", "POST /v1/identity/find", "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept",
+        "POST /v1/identity/pairs/{pair_id}/reject", "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
     },
 }  # fmt: skip
 """Written out by hand, so that a slip in the table does not go unseen: what the role may do, in the words of the design."""
@@ -50,11 +52,17 @@ DECIDE = {f"POST /v1/terminology/review/{{site}}/{{key}}/{verb}" for verb in ("a
 CONFIGURE = {
     "POST /v1/renormalize", "GET /v1/renormalize/{run_id}",
     "POST /v1/sites", "PUT /v1/sites/{site}", "POST /v1/sites/{site}/connect", "POST /v1/sites/{site}/disconnect",
-    "PUT /v1/sites/{site}/secret", "POST /v1/sites/{site}/rotate-key",
+    "PUT /v1/sites/{site}/secret", "POST /v1/sites/{site}/rotate-key", "POST /v1/identity/find",
 }  # fmt: skip
-ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE - DECIDE
-ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - DECIDE - {"POST /v1/sites/{site}/check"}
-ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE | DECIDE) - {"POST /v1/patients"}
+STEWARD = {
+    "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept", "POST /v1/identity/pairs/{pair_id}/reject",
+    "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
+}  # fmt: skip
+ALLOWED["operator"] = (
+    ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE - STEWARD - DECIDE - {"POST /fhir/Patient/$match"}
+)
+ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - STEWARD - DECIDE - {"POST /v1/sites/{site}/check"}
+ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE | STEWARD | DECIDE) - {"POST /v1/patients"}
 
 BODIES: dict[str, Any] = {
     "POST /v1/sites": {"name": "west", "fhir_base": "https://west.example", "auth": "none"},
@@ -63,6 +71,13 @@ BODIES: dict[str, Any] = {
     "POST /v1/sites/{site}/rotate-key": {"step": "publish"},
     "POST /v1/patients": {"site": "north", "site_patient_id": "p8"},
     "POST /v1/patients/search": {"name": "oduya"},
+    "POST /fhir/Patient/$match": {
+        "resourceType": "Patient",
+        "name": [{"family": "Oduya", "given": ["Mirembe"]}],
+        "birthDate": "1961-05-06",
+    },
+    "POST /v1/identity/pairs/{pair_id}/reject": {"note": "Twins."},
+    "POST /v1/patients/{patient_id}/unlink": {"site": "north", "note": "Twins."},
     "POST /v1/sites/{site}/patients/search": {"family": "oduya"},
     "POST /v1/renormalize": {"site": "north"},
     "POST /v1/terminology/review/{site}/{key}/accept": {"target": {"system": "http://loinc.org", "code": "2345-7"}},
@@ -71,6 +86,7 @@ BODIES: dict[str, Any] = {
 } | {r: {"kind": "care_plan", "site": "north", "care_plan": "c1", "note": "Call on Friday."} for r in WRITE}
 PATHS = {
     "site": "north",
+    "pair_id": "0" * 16,
     "tenant": THEIRS,
     "run_id": "0" * 32,
     "report_id": "20260304T100000Z",

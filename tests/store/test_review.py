@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from store_kit import add_site, fetch, raw
 
+from models.identity import Pair
 from models.record import RawResource, Section
 from service.store import Store
 from service.store.commit import lock
@@ -120,3 +121,21 @@ def test_who_decides_waits_for_those_who_are_being_normalized(store: Store) -> N
         assert not decided
     thread.join(20)
     assert decided[0][1] is not None
+
+
+def test_codes_go_with_the_record_that_is_linked_to_another_patient(store: Store) -> None:
+    add_site(store)
+    add_site(store, name="south")
+    first = commit(store, "p1", "labs", sent("Observation", "o1", "Qzx lab", "p1", **LAB))
+    other = store.register_patient("t1", "south", "s1")
+    weed = raw("AllergyIntolerance", "a1", {"code": {"text": "Qzx weed"}}, site="south")
+    store.commit_fetch("t1", other, "south", [fetch("allergies", [weed], site="south")])
+    store.put_pairs(
+        "t1",
+        [Pair(left=("north", "p1"), right=("south", "s1"), weight=9.0, decision="review", codes=(), reason="same")],
+    )
+    (pair,), _ = store.pairs("t1")
+    assert store.accept_pair("t1", pair["pair_id"], "k") == first
+    for line in store.review_queue("t1"):
+        _, run = store.decide("t1", line["site"], line["key"], "no_target", actor="k", author="k")
+        assert store.to_renormalize("t1", run or "") == [(line["site"], first)]

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "review"
-down_revision = "0002"
+revision = "0004_review"
+down_revision = "0003_identity"
 
 TABLES = """
 -- Which codes and wordings of a patient at a site are open or were decided, counted when the patient is normalized.
