@@ -61,7 +61,7 @@ class Renormalizing(Vault):
         with self.database.transaction(tenant) as db:
             db.execute(
                 text(
-                    "insert into renormalizations (tenant, run_id, site, patient_id, key_id, apply, actor, state) "
+                    "insert into renormalizations (tenant, run_id, of_site, of_patient, of_key, apply, actor, state) "
                     "values (:t, :r, :s, :p, '', :apply, :a, 'running')"
                 ),
                 {"t": tenant, "r": run_id, "s": site, "p": patient_id, "apply": apply, "a": actor},
@@ -80,7 +80,7 @@ class Renormalizing(Vault):
             run = _run(db, tenant, run_id)
             if run is None or run.finished is not None:
                 return []
-            asked = {"t": tenant, "r": run_id, "s": run.site, "p": run.patient_id, "k": run.key_id, "n": BATCH}
+            asked = {"t": tenant, "r": run_id, "s": run.of_site, "p": run.of_patient, "k": run.of_key, "n": BATCH}
             rows = db.execute(text(_WANTED), asked | {"after_site": after[0], "after_patient": after[1]}).all()
         return [(r.site, r.patient_id) for r in rows]
 
@@ -144,9 +144,9 @@ class Renormalizing(Vault):
             ).scalar()
         return {
             "run_id": run.run_id,
-            "site": run.site,
-            "patient_id": run.patient_id,
-            "decision": run.key_id,
+            "site": run.of_site,
+            "patient_id": run.of_patient,
+            "decision": run.of_key,
             "apply": run.apply,
             "state": run.state,
             "patients": run.patients if run.finished else int(done or 0),

@@ -156,7 +156,7 @@ class Review(Vault):
             run_id = uuid.uuid4().hex
             db.execute(
                 text(
-                    "insert into renormalizations (tenant, run_id, site, patient_id, key_id, apply, actor, state) "
+                    "insert into renormalizations (tenant, run_id, of_site, of_patient, of_key, apply, actor, state) "
                     "values (:t, :r, :s, '', :k, true, :a, 'running')"
                 ),
                 {"t": tenant, "r": run_id, "s": site, "k": key_id, "a": actor},

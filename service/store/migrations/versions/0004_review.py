@@ -24,7 +24,7 @@ create table code_decisions (
   rejected jsonb not null default '[]', author text not null, note text not null, decided_at text not null,
   primary key (tenant, site, key_id, version));
 create table renormalizations (
-  tenant text not null, run_id text not null, site text not null, patient_id text not null, key_id text not null,
+  tenant text not null, run_id text not null, of_site text not null, of_patient text not null, of_key text not null,
   apply boolean not null, actor text not null, state text not null, patients integer not null default 0,
   report jsonb, started timestamptz not null default now(), finished timestamptz,
   primary key (tenant, run_id));
