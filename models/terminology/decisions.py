@@ -98,12 +98,11 @@ class Decisions:
     def __bool__(self) -> bool:
         return bool(self._by_key)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._by_key
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Decisions) and self._by_key == other._by_key
 
-    def get(self, key: Key) -> Decision | None:
-        """What was decided about a key."""
-        return self._by_key.get(key)
+    def __hash__(self) -> int:
+        return hash(frozenset(self._by_key))
 
     def over(
         self, domain: str, codings: Sequence[Coding], text: str, unit: str, date: str, mapping: Mapping | None
