@@ -104,7 +104,8 @@ class Source(Reader):
 
     def concept(self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False, unit: str = "") -> Concept:
         """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`: of the result it names."""
-        date = self._happened() if self.rules.terminology.dated else ""
+        dated = self.rules.terminology.dated or self.rules.decisions.dated
+        date = self._happened() if dated else ""
         return concept_of(self, self.resource, key, self.rules, prefer, flags=main, unit=unit, date=date)
 
     def _happened(self) -> str:

@@ -16,6 +16,7 @@ from service.cli import (
     patient_commands,
     practice_commands,
     record_commands,
+    renormalize_commands,
     service_commands,
     site_commands,
     terminology_commands,
@@ -43,6 +44,7 @@ for room in (
     directory_commands,
     write_commands,
     terminology_commands,
+    renormalize_commands,
     identity_commands,
 ):
     room.register(app)

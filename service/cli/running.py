@@ -97,9 +97,14 @@ def opened(
 
 
 def _audit(session: Opened, command: str, status: int) -> None:
-    principal = Principal(session.tenant, f"cli:{_user()}", Role.ADMIN)
+    principal = Principal(session.tenant, actor(), Role.ADMIN)
     if not session.services.audit(principal, f"CLI {command}", status, session.patient_id) and status < 500:
         raise CommandError("audit_unavailable", CODES["audit_unavailable"][1])
+
+
+def actor() -> str:
+    """How the audit trail names who gave a command."""
+    return f"cli:{_user()}"
 
 
 def _user() -> str:

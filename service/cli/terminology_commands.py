@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import terminology_releases
+from service.cli import review_commands, terminology_releases
 from service.cli.file_commands import AsJson
 
 terminology = typer.Typer(no_args_is_help=True, help="What codes and wordings mean: mapping tables, releases.")
@@ -88,6 +88,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this file and of the releases."""
+    """Add the commands of this file, of the releases and of the review queue."""
     terminology_releases.register(terminology)
+    review_commands.register(terminology)
     app.add_typer(terminology, name="terminology")
