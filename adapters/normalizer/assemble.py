@@ -136,7 +136,23 @@ def _mark_duplicates(entries: list[AnyEntry]) -> list[AnyEntry]:
         if len(members) > 1:
             first, *others = sorted(members, key=_preference)
             copies.update({other.id: first.id for other in others})
+    copies.update(_twins(entries, copies))
     return [with_flag(e, Flag(code="duplicate_of", related=(copies[e.id],))) if e.id in copies else e for e in entries]
+
+
+def _twins(entries: list[AnyEntry], copies: dict[str, str]) -> dict[str, str]:
+    """What a site tells through both of its APIs is one fact: the companion's entry repeats the FHIR API's, whose id ends
+    with the number that the companion's row gives. Another day is another thing: then the number is a coincidence."""
+    told = {(type(e), e.site, e.origin.twin): e for e in entries if e.origin.twin}
+    found: dict[str, str] = {}
+    for entry in entries if told else ():
+        number = entry.origin.resource_id.rpartition("-")[2]
+        twin = told.get((type(entry), entry.site, number))
+        if twin is None or entry.origin.twin or twin.id in copies or entry.origin.api == twin.origin.api:
+            continue
+        if entry.date and twin.date and entry.date[:10] == twin.date[:10]:
+            found[twin.id] = copies.get(entry.id, entry.id)
+    return found
 
 
 def _preference(entry: AnyEntry) -> tuple[Any, ...]:

@@ -90,6 +90,7 @@ class Source(Reader):
                 retrieved=raw.retrieved,
                 method=method,
                 api=raw.api,
+                twin=getattr(self.resource, "twin", ""),
                 provenance=said.get(f"{raw.resource_type}/{raw.resource_id}") or said.get(f"urn:uuid:{raw.resource_id}")
                 if said
                 else None,

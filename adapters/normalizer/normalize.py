@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from adapters.normalizer import care, conditions, documents, medications, observations, people
 from adapters.normalizer.base import Neighbours, Source
+from adapters.normalizer.companion import Unmapped, shaped
 from adapters.normalizer.names import display_name
 from adapters.normalizer.read import Json, NotJson, Reader, outline, parse, subject_of
 from adapters.normalizer.releases import READABLE, UNREAD, Turned, in_r4, written_in
@@ -76,6 +77,8 @@ REFERRED_TO = NAMED | SUPPORT
 """Types that other resources take a name, a drug or a document from."""
 READ = READERS.keys() | NAMED | SUPPORT
 """Types that are read in full; of all others only the type and the subject."""
+FHIR = "fhir"
+"""RawResource.api of what is a FHIR resource; any other is read by the profile's map for it."""
 MOST_DEPTH = 64
 """Nesting levels of a resource we are willing to read (FHIR's own deepest are under 20)."""
 
@@ -109,7 +112,7 @@ def normalize(
     # Read first what others refer to; everything else only when its turn comes: a patient's JSON trees never stand in
     # memory all at once, which would cost a third of the time.
     aliases = {raw.full_url: f"{raw.resource_type}/{raw.resource_id}" for _, raw in newest if raw.full_url}
-    held = {key: _resource(raw, patient_id, aliases) for key, raw in newest if raw.resource_type in REFERRED_TO}
+    held = {key: _resource(raw, patient_id, rules, aliases) for key, raw in newest if raw.resource_type in REFERRED_TO}
     neighbours = _neighbours([(unique[key], item) for key, item in held.items() if not isinstance(item, Rejected)])
     for url, name in aliases.items():
         neighbours.alias(reference_key(url) or url, name)
@@ -119,7 +122,7 @@ def normalize(
     dispositions: dict[str, Disposition] = dict.fromkeys(names.values(), "raw_only")
     for key, raw in newest:
         kind, name = raw.resource_type, names[key]
-        resource = held.pop(key, None) or _resource(raw, patient_id, aliases)
+        resource = held.pop(key, None) or _resource(raw, patient_id, rules, aliases)
         if isinstance(resource, Rejected):
             refused.append(resource)
             dispositions[name] = "quarantined"
@@ -170,7 +173,9 @@ def _newest(resources: dict[Key, RawResource]) -> list[tuple[Key, RawResource]]:
     return list(best.values())
 
 
-def _resource(raw: RawResource, patient_id: str | None, aliases: Mapping[str, str]) -> Json | Rejected:
+def _resource(
+    raw: RawResource, patient_id: str | None, rules: NormalizationRules, aliases: Mapping[str, str]
+) -> Json | Rejected:
     """The parsed resource in R4's shape, or why it cannot be read as one of this patient's."""
     kind = raw.resource_type
     if raw.fhir_version in UNREAD:
@@ -181,6 +186,8 @@ def _resource(raw: RawResource, patient_id: str | None, aliases: Mapping[str, st
         return _reject(raw, "too_deep" if error.deep else "not_json", error.where)
     if not isinstance(resource, dict):
         return _reject(raw, "not_a_resource", "an object was expected")
+    if raw.api != FHIR:
+        return _of_companion(raw, resource, patient_id, rules)
     if resource.get("resourceType") != kind:
         return _reject(raw, "wrong_resource_type", "resourceType")
     shaped: Json = resource
@@ -194,6 +201,19 @@ def _resource(raw: RawResource, patient_id: str | None, aliases: Mapping[str, st
     if patient_id is not None and _is_stranger(raw, shaped, patient_id, aliases):
         return _reject(raw, "wrong_patient", "subject")
     return shaped
+
+
+def _of_companion(raw: RawResource, row: Json, patient_id: str | None, rules: NormalizationRules) -> Json | Rejected:
+    """A row of a companion API in R4's shape, or why it has none."""
+    shape = rules.companion.get(raw.api)
+    if shape is None or shape.type != raw.resource_type:
+        return _reject(raw, "unreadable", "the site's profile has no map for this API")
+    if _depth(row) > MOST_DEPTH:
+        return _reject(raw, "too_deep", f"more than {MOST_DEPTH} levels")
+    try:
+        return shaped(row, shape, raw.resource_id, patient_id)
+    except Unmapped as error:
+        return _reject(raw, "unreadable", str(error))
 
 
 def _may_be_deep(content: bytes) -> bool:

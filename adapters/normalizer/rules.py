@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from adapters.normalizer.companion import Shape
 from adapters.normalizer.memo import Memory
 from adapters.normalizer.wordings import WordMemory
 from models.terminology.mapper import Terminology
@@ -40,6 +41,10 @@ class NormalizationRules(BaseModel):
     )
     stale_active_days: int = Field(
         default=730, gt=0, description="An active order older than this without renewal is called uncertain."
+    )
+
+    companion: dict[str, Shape] = Field(
+        default={}, description="How rows of the companion API are read, by RawResource.api; filled from the profile."
     )
 
     @cached_property
