@@ -22,6 +22,7 @@ class Neighbours:
     binaries: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     provenance: dict[str, Provenance] = field(default_factory=dict)
     goals: dict[str, str] = field(default_factory=dict)
+    birth_dates: set[str] = field(default_factory=set)
 
     def alias(self, url: str, name: str) -> None:
         """Let references to `url` lead where references to `name` (Type/id) lead."""

@@ -11,15 +11,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from adapters.documents.ccda.document import Document
+from adapters.documents.safe_xml import XmlRefused
+from adapters.documents.text import MOST_CONTENT
 from adapters.normalizer import care, conditions, documents, medications, observations, people
 from adapters.normalizer.base import Neighbours, Source
+from adapters.normalizer.ccda import CDA, STATEMENT, DocumentRead, attached, read_ccda
 from adapters.normalizer.companion import Unmapped, shaped
 from adapters.normalizer.names import display_name
 from adapters.normalizer.read import Json, NotJson, Reader, outline, parse, subject_of
 from adapters.normalizer.releases import READABLE, UNREAD, Turned, in_r4, written_in
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from adapters.normalizer.values import reference_key
-from models.record import AnyEntry, Ledger, Missing, Provenance, RawResource, Rejected, RejectReason, Value
+from models.record import AnyEntry, Coverage, Ledger, Missing, Provenance, RawResource, Rejected, RejectReason, Value
 
 Disposition = Literal["entry", "support", "raw_only", "quarantined"]
 """`entry`: became record entries; `support`: names, drugs, documents others refer to; `raw_only`: kept, its type is not
@@ -89,7 +93,15 @@ class Normalized(Value, frozen=True):
     entries: tuple[AnyEntry, ...] = ()
     quarantine: tuple[Rejected, ...] = ()
     ledger: Ledger = Ledger()
-    dispositions: Annotated[dict[str, Disposition], Meta(description="`Type/id/version` -> what became of it.")] = {}
+    dispositions: Annotated[
+        dict[str, Disposition],
+        Meta(
+            description="`Type/id/version` -> what became of it; for statements of documents, with `#` and their place."
+        ),
+    ] = {}
+    coverage: Annotated[
+        tuple[Coverage, ...], Meta(description="What documents say of sections that no entry speaks for.")
+    ] = ()
 
 
 def normalize(
@@ -118,10 +130,22 @@ def normalize(
         neighbours.alias(reference_key(url) or url, name)
     entries: list[AnyEntry] = []
     turned_away, refused, unreadable = list(rejected), list[Rejected](), list[Rejected]()
+    documents_read: list[DocumentRead] = []
+    replaced = _replaced(newest)
     names = {key: "/".join(key[2:]) for key in unique}
     dispositions: dict[str, Disposition] = dict.fromkeys(names.values(), "raw_only")
     for key, raw in newest:
         kind, name = raw.resource_type, names[key]
+        if kind == CDA:
+            if key[3] not in replaced:
+                read = _document(raw, rules)
+                if isinstance(read, Rejected):
+                    refused.append(read)
+                    dispositions[name] = "quarantined"
+                else:
+                    documents_read.append(read)
+                    dispositions[name] = "entry"
+            continue
         resource = held.pop(key, None) or _resource(raw, patient_id, rules, aliases)
         if isinstance(resource, Rejected):
             refused.append(resource)
@@ -131,19 +155,52 @@ def normalize(
         if reader is None:
             dispositions[name] = "support" if kind in SUPPORT else "raw_only"
             continue
-        made = _read(reader, Source(resource, raw, neighbours, rules, version=key[4]))
+        source = Source(resource, raw, neighbours, rules, version=key[4])
+        made = _read(reader, source)
         if isinstance(made, str):
             unreadable.append(_reject(raw, "unreadable", made))
             dispositions[name] = "quarantined"
         else:
             entries.extend(resource.retrace(made) if isinstance(resource, Turned) else made)
             dispositions[name] = "entry"
+            if kind == "DocumentReference" and rules.document_entries and not source.has_flag("entered_in_error"):
+                documents_read += attached(source, READERS)
+    for document in documents_read:
+        entries += document.entries
+        unreadable += document.rejected
+        dispositions |= document.fates
     return Normalized(
         entries=tuple(entries),
         quarantine=(*turned_away, *refused, *unreadable),
-        ledger=_ledger(names, dispositions, turned_away, missing),
+        ledger=_ledger(names, dispositions, turned_away, missing, documents_read),
         dispositions=dispositions,
+        coverage=tuple(line for document in documents_read for line in document.coverage),
     )
+
+
+def _document(raw: RawResource, rules: NormalizationRules) -> DocumentRead | Rejected:
+    """The entries of a C-CDA document, or why it cannot be read."""
+    try:
+        document = Document.parse(raw.content)
+    except XmlRefused as error:
+        return _reject(raw, error.code, error.detail)
+    if document is None:
+        return _reject(raw, "not_a_resource", "XML, but neither C-CDA nor a part of one")
+    return read_ccda(document, raw, rules, READERS)
+
+
+def _replaced(newest: Sequence[tuple[Key, RawResource]]) -> set[str]:
+    """Ids of documents that another of these documents says it replaces."""
+    found = set()
+    for key, raw in newest:
+        if raw.resource_type == CDA and b"RPLC" in raw.content:
+            try:
+                document = Document.parse(raw.content)
+            except XmlRefused:
+                continue
+            if document is not None and document.replaces != key[3]:
+                found.add(document.replaces)
+    return found
 
 
 def _unique(resources: Iterable[RawResource]) -> dict[Key, RawResource]:
@@ -304,6 +361,8 @@ def _neighbours(readable: Sequence[tuple[RawResource, Json]]) -> Neighbours:
                     found.goals[key] = words
         elif kind == "PractitionerRole":
             roles.append((raw, resource))
+        if kind == "Patient" and isinstance(resource.get("birthDate"), str):
+            found.birth_dates.add(resource["birthDate"])
         if kind in NAMED:
             name = display_name(Reader(resource), resource, kind)
             if name:
@@ -321,7 +380,7 @@ def _neighbours(readable: Sequence[tuple[RawResource, Json]]) -> Neighbours:
 
 def _binary(found: Neighbours, keys: tuple[str, str], resource: Json) -> None:
     data, kind = resource.get("data") or resource.get("content"), resource.get("contentType")
-    if not isinstance(data, str) or len(data) > documents.MOST_CONTENT * 4 // 3:
+    if not isinstance(data, str) or len(data) > MOST_CONTENT * 4 // 3:
         return
     try:
         content = base64.b64decode("".join(data.split()), validate=True)
@@ -354,6 +413,7 @@ def _ledger(
     dispositions: dict[str, Disposition],
     rejected: Iterable[Rejected],
     missing: Iterable[Missing],
+    documents_read: Iterable[DocumentRead] = (),
 ) -> Ledger:
     by_type: dict[str, Counter[str]] = defaultdict(Counter)
     told = Counter((key[2], dispositions[name] == "quarantined") for key, name in names.items())
@@ -361,6 +421,9 @@ def _ledger(
         by_type[kind]["quarantined" if bad else "stored"] += count
     for item in rejected:
         by_type[item.resource_type or "unknown"]["quarantined"] += 1
+    for document in documents_read:
+        for fate in document.fates.values():
+            by_type[STATEMENT]["quarantined" if fate == "quarantined" else "stored"] += 1
     for gap in missing:
         by_type[gap.reference.partition("/")[0] or "unknown"]["reported_missing"] += gap.count
     rows = {}

@@ -39,6 +39,11 @@ class NormalizationRules(BaseModel):
     category_hints: dict[str, ObservationSection] = Field(
         default={}, description="Observation category code or text (lower case) -> section, for local categories."
     )
+    document_entries: bool = Field(
+        default=False,
+        description="Read the entries of C-CDA documents attached to DocumentReferences too, marked with method `document`; "
+        "otherwise their text only (decision 0017).",
+    )
     stale_active_days: int = Field(
         default=730, gt=0, description="An active order older than this without renewal is called uncertain."
     )

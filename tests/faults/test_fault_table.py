@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ from service.store import Store
 
 DRESSES = ("epic", "oracle_health", "athenahealth", "eclinicalworks", "oracle_health_dstu2", "generic")
 PAGE = 3
+ANSWERED = {"present", "filtered"}
+"""Dresses whose site holds something back by its own rules say so of a section that is otherwise whole."""
 """Resources on a page: every section of several resources has several pages."""
 REDIRECT = "http://127.0.0.1:1/smart/callback"
 APP = "app-1"
@@ -88,7 +91,7 @@ class World:
         ehr = self.ehr(dress)
         if dress not in self._clean:
             told = self.refresh(ehr, self.tenant())
-            assert told.chart.entries and {f.coverage.state for f in told.fetches.values()} == {"present"}
+            assert told.chart.entries and {f.coverage.state for f in told.fetches.values()} <= ANSWERED
             self._clean[dress] = told
         ehr.state.requests.clear()
         return self._clean[dress]
@@ -141,16 +144,17 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    name = f"fault_table_{os.getpid()}"
     with psycopg.connect(postgres_url, autocommit=True) as admin:
-        admin.execute("drop database if exists fault_table with (force)")
-        admin.execute("create database fault_table template chartbrief_template")
-        url = postgres_url.replace("/postgres?", "/fault_table?")
+        admin.execute(f"drop database if exists {name} with (force)")
+        admin.execute(f"create database {name} template chartbrief_template")
+        url = postgres_url.replace("/postgres?", f"/{name}?")
         store = Store(Settings(home=tmp_path_factory.mktemp("faults") / "home", database_url=url))
         made = World(store, url)
         yield made
         made.close()
         store.close()
-        admin.execute("drop database if exists fault_table with (force)")
+        admin.execute(f"drop database if exists {name} with (force)")
 
 
 def two_dresses(number: int) -> tuple[str, str]:
@@ -328,7 +332,7 @@ def test_a_fault_that_stays_is_told_and_wipes_nothing(world: World, name: str, d
         assert entry in clean.entries, "nothing foreign"
         assert name == "F05 depth" or words == clean.entries[entry]
     for section in set(SECTIONS) - {*hurt, *LABS}:
-        assert struck.fetches[section].coverage.state == "present", section
+        assert struck.fetches[section].coverage.state in ANSWERED, section
 
     ehr.faults.clear()
     whole = world.refresh(ehr, tenant, **limits)

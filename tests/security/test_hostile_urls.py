@@ -351,7 +351,10 @@ def test_a_launch_names_no_server_that_is_not_configured(store: Store) -> None:
             connecting, bed = Connecting(store), Bed(server, sentinel)
             for url in (*bed.urls(), f"{server.base}/../x", f"{server.base}?x", f"{server.origin}/other"):
                 with watched() as seen, pytest.raises(LaunchRefused) as refused:
-                    await asyncio.to_thread(connecting.launch, "t1", url, "launch")
+                    await asyncio.to_thread(connecting.launch, url, "launch")
+                assert refused.value.code == "unknown_issuer" and not seen, url
+                with watched() as seen, pytest.raises(LaunchRefused) as refused:
+                    await asyncio.to_thread(connecting.launch_at, "t1", site.name, url, "launch")
                 assert refused.value.code == "unknown_issuer" and not seen, url
             assert server.requests == sentinel.requests == []
             return bed.urls()

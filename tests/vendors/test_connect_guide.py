@@ -28,7 +28,7 @@ def test_the_site_file_shown_loads_with_the_overrides_shown():
 def test_every_key_and_code_in_the_tables_exists():
     keys = re.findall(r"^\| ((?:`[a-z_\[\]]+`(?:, )?)+) \|", GUIDE, re.MULTILINE)
     named = {k.strip("`[]") for row in keys for k in row.split(", ")}
-    source = "\n".join(p.read_text("utf-8") for p in (ROOT / "adapters").rglob("*.py"))
+    source = "\n".join(p.read_text("utf-8") for room in ("adapters", "service") for p in (ROOT / room).rglob("*.py"))
     assert len(named) > 15
     for name in named - {"http_429"}:
         assert re.search(rf"\b{name}\b", source), name
