@@ -16,6 +16,8 @@ WEIGHT: dict[Severity, int] = {"high": 9, "medium": 3, "low": 1}
 VITAL_SECTIONS = frozenset({"allergies", "problems", "medications", "labs", "vitals"})
 """Sections that decide treatment; gaps in the others count one step less."""
 ONE_STEP_LESS: dict[Severity, Severity] = {"high": "medium", "medium": "low", "low": "low"}
+MOST_PATHS = 5
+"""Elements named in one line."""
 BY_FLAG = ("implausible_value", "future_date", "before_birth", "code_text_mismatch", "stale_active", "duplicate_of")
 
 
@@ -117,16 +119,14 @@ def _expectations(report: QualityReport) -> Iterator[Finding]:
 
 def _entries(report: QualityReport) -> Iterator[Finding]:
     for row in report.completeness:
-        yield from _finding(
-            report,
-            row.need,
-            row.absent,
-            row.of,
-            f"{row.kind.replace('_', ' ')} entries",
-            key=f"element/{row.kind}/{row.path}",
-            example=f"element/{row.kind}/{row.path}",
-            words={"path": row.path if row.path[:5] != "Obser" else f"{row.path} ({row.kind.replace('_', ' ')})"},
-        )
+        if row.need == "mandatory":
+            key, name = f"element/{row.kind}/{row.path}", row.kind.replace("_", " ")
+            words = {"path": row.path if not row.path.startswith("Observation") else f"{row.path} ({name})"}
+            unit = f"{name} entries"
+            yield from _finding(report, "mandatory", row.absent, row.of, unit, key=key, example=key, words=words)
+    for need in ("must_support", "uscdi"):
+        for kind in dict.fromkeys(row.kind for row in report.completeness):
+            yield from _elements(report, need, kind)
     for c in report.coding:
         parts = {"local code": c.local_code, "words only": c.words_only, "nothing": c.nothing}
         worst = max(("local_code", "words_only", "nothing"), key=lambda name: getattr(c, name))
@@ -151,3 +151,21 @@ def _entries(report: QualityReport) -> Iterator[Finding]:
                 section=flag.section,
                 example=f"flag/{flag.code}/{flag.section}",
             )
+
+
+def _elements(report: QualityReport, need: str, kind: str) -> Iterator[Finding]:
+    """The elements of a kind that are absent too often, as one finding: they have one cause, the source's mapping."""
+    least = _words()[need]["least"]
+    rows = [r for r in report.completeness if r.need == need and r.kind == kind and r.of and r.absent / r.of >= least]
+    rows.sort(key=lambda r: (-r.absent / r.of, r.path))
+    paths = ", ".join(f"{r.path.partition('.')[2]} {r.absent} of {r.of}" for r in rows[:MOST_PATHS])
+    more = f" and {len(rows) - MOST_PATHS} more" if len(rows) > MOST_PATHS else ""
+    yield from _finding(
+        report,
+        need,
+        sum(r.absent for r in rows),
+        sum(r.of for r in rows),
+        "expected elements",
+        key=f"{need}/{kind}",
+        words={"kind": kind.replace("_", " ").capitalize(), "paths": paths + more},
+    )

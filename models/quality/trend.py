@@ -43,6 +43,11 @@ class Alert(Part, frozen=True):
     after: int
     after_of: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready builtins."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
 
 class Trend(Part, frozen=True):
     """Two reports compared."""

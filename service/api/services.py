@@ -23,6 +23,7 @@ from models.record import Chart, RawResource
 from service.api.conformance import Conformance
 from service.api.connections import Connections
 from service.api.problems import Problem
+from service.api.quality import Quality
 from service.api.reading import Reading
 from service.api.refusals import HANDLE, known, refusals
 from service.api.schemas import (
@@ -60,7 +61,7 @@ class Principal:
     role: str
 
 
-class Services(Reading, Connections, Conformance, Writing):
+class Services(Reading, Connections, Conformance, Quality, Writing):
     """Everything a route or a command may call. What a caller can cause is raised as Problem, and nothing else."""
 
     def __init__(self, settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> None:

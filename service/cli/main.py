@@ -14,6 +14,7 @@ from service.cli import (
     key_commands,
     patient_commands,
     practice_commands,
+    quality_commands,
     record_commands,
     service_commands,
     site_commands,
@@ -42,6 +43,7 @@ for room in (
     directory_commands,
     write_commands,
     terminology_commands,
+    quality_commands,
 ):
     room.register(app)
 

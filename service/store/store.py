@@ -19,6 +19,7 @@ from service.store.client_keys import ClientKeys
 from service.store.commit import Commits
 from service.store.database import Database
 from service.store.patients import Patients
+from service.store.quality import Quality
 from service.store.reading import Reading
 from service.store.retention import Retention
 from service.store.runs import Runs
@@ -26,7 +27,7 @@ from service.store.sealing import AwsKmsKeyProvider, FileKeyProvider, KeyProvide
 from service.store.words import now_iso
 
 
-class Store(AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Reading, Retention, Runs):
+class Store(AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Quality, Reading, Retention, Runs):
     """All that Chartbrief remembers."""
 
     def __init__(
