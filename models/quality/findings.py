@@ -27,9 +27,11 @@ def _words() -> dict[str, dict[str, Any]]:
 
 
 def rank(report: QualityReport) -> tuple[Finding, ...]:
-    """All findings, the gravest first; ties by how many are affected, then by key."""
+    """All findings, the gravest first: what was lost, then by rank, ties by how many are affected, then by key."""
     found = [f for f in _all(report) if f.affected]
-    return tuple(sorted(found, key=lambda f: (-WEIGHT[f.severity] * f.share, -f.affected, f.key)))
+    return tuple(
+        sorted(found, key=lambda f: (not f.key.startswith("lost/"), -WEIGHT[f.severity] * f.share, -f.affected, f.key))
+    )
 
 
 def _all(report: QualityReport) -> Iterator[Finding]:

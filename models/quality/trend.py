@@ -109,7 +109,7 @@ def alerts(report: QualityReport, before: QualityReport | None = None) -> tuple[
             found.append(_alert("section_gone", s.section, words, *counts))
         elif min(before.patients, report.patients) >= LEAST_PATIENTS:
             fall = old.some / before.patients - s.some / report.patients
-            if fall >= LOST_SHARE:
+            if round(fall, 9) >= LOST_SHARE:
                 words = f"{title}: patients with some fell from {old.some} of {before.patients} to {s.some} of {report.patients}"
                 found.append(_alert("section_shrunk", s.section, words, *counts))
     return tuple(found)

@@ -39,7 +39,7 @@ AGE_CSS = (
     ("map", "year", "up to a year"),
     ("warn", "five_years", "up to 5 years"),
     ("bad2", "older", "older"),
-    ("unknown", "undated", "undated"),
+    ("unknown", "undated", "undated, or in the future"),
 )
 WHEN_WORDS = {
     "": "",

@@ -31,10 +31,14 @@ ALLOWED = {
         "POST /logout", "GET /", "POST /", "GET /patients/{patient_id}", "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary",
         "GET /patients/{patient_id}/sources/{entry_ids}",
         "POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes",
+        "POST /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality/reports",
+        "GET /v1/sites/{site}/quality/reports/{report_id}", "GET /v1/sites/{site}/quality/reports/{report_id}/diff",
+        "GET /v1/patients/{patient_id}/quality",
     },
 }  # fmt: skip
 """Written out by hand, so that a slip in the table does not go unseen: what the role may do, in the words of the design."""
 NO_RECORD = {
+    "GET /v1/patients/{patient_id}/quality",
     "GET /v1/patients/{patient_id}/chart", "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}",
     "POST /v1/patients/{patient_id}/context", "POST /v1/patients/{patient_id}/summary", "POST /v1/patients/search",
     "POST /v1/sites/{site}/patients/search", "GET /", "POST /", "GET /patients/{patient_id}",
@@ -47,7 +51,9 @@ CONFIGURE = {
     "PUT /v1/sites/{site}/secret", "POST /v1/sites/{site}/rotate-key",
 }  # fmt: skip
 ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE
-ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - {"POST /v1/sites/{site}/check"}
+ALLOWED["integration"] = (
+    ALLOWED["admin"] - CONFIGURE - WRITE - {"POST /v1/sites/{site}/check", "POST /v1/sites/{site}/quality"}
+)
 ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE) - {"POST /v1/patients"}
 
 BODIES: dict[str, Any] = {
