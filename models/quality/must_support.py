@@ -84,7 +84,10 @@ def presence(element: Element, entry: AnyEntry, raw: Mapping[str, Any] | None) -
         return "unknown" if raw is None else "present" if _in_raw(raw, element.raw.split(".")) else "absent"
     if element.field.startswith("no:"):
         return "absent" if any(f.code == element.field[3:] for f in entry.flags) else "present"
-    return "present" if any(_held(entry, names) for names in _paths(element.field)) else "absent"
+    for names in _paths(element.field):
+        if _held(entry, names):
+            return "present"
+    return "absent"
 
 
 @cache

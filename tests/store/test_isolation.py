@@ -44,6 +44,7 @@ def filled(store: Store, admin_sql) -> Store:
         store.put_secret(tenant, "north", "client_key", tenant.encode())
         store.create_api_key(tenant, "admin", tenant)
         store.add_site_report(tenant, "north", {"checked_at": "2026-03-04T10:00:00Z", "title": tenant})
+        store.add_quality_report(tenant, "north", {"made": "2026-03-04T10:00:00Z", "title": tenant})
     for table in tables(admin_sql):  # the same patient and run ids in both
         columns = {
             str(r[0])
