@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from models.quality.expectations import ANSWERED, Facts, judge
+from models.quality.expectations import Facts, judge
 from models.quality.must_support import counted, expected, presence, profiles
 from models.quality.tally import Tally
 from models.record import (
@@ -151,7 +151,7 @@ def coding_class(concept: Concept) -> str:
 def _answered(lines: list[Coverage], section: Section) -> bool:
     """Whether all sites were asked for the section and answered in full; what an old answer said may be outdated."""
     here = [c for c in lines if c.section == section]
-    return bool(here) and all(c.state in ANSWERED and not c.missing and not c.quarantined for c in here)
+    return bool(here) and all(c.complete for c in here)
 
 
 def _coverage(

@@ -28,10 +28,12 @@ def of_files(loaded: Loaded, patient: str | None = None, *, whole: bool = False)
     resources, normalized, parts = by_patient(loaded, patient)
     raw, tally, examples = raw_of(resources), Tally(), dict[str, tuple[str, ...]]()
     told = normalized.coverage if len(parts) == 1 else ()  # what a document says of its sections is said of its patient
+    torn = coverage_from_entries((), (SITE,), quarantine=normalized.quarantine)  # it may be anybody's
+    unread = {line.section for line in torn if line.state == "failed"}
     for pid, part in parts.items():
         coverage = coverage_from_entries(part, (SITE,), told=told)
         if whole:
-            coverage = tuple(_as_empty(line) for line in coverage)
+            coverage = tuple(line if line.section in unread else _as_empty(line) for line in coverage)
         measured = measure(assemble(TENANT, pid, part, coverage, as_of=loaded.instant), raw=raw)
         tally.merge(measured.tally)
         examples = measured.examples

@@ -64,6 +64,21 @@ def test_what_a_file_does_not_hold_is_unknown_unless_it_is_the_whole(tmp_path: P
     assert document["report"]["findings"][0]["severity"] == "high"
 
 
+def test_where_something_could_not_be_read_nothing_is_known_to_be_missing(tmp_path: Path, capsys: Any) -> None:
+    file = bundle(tmp_path / "a.json", patients=2)
+    document = json.loads(file.read_text(encoding="utf-8"))
+    deep: Any = 1
+    for _ in range(80):
+        deep = [deep]
+    torn = {"resourceType": "AllergyIntolerance", "id": "x", "patient": {"reference": "Patient/p0"}, "note": deep}
+    document["entry"].append({"resource": torn})
+    file.write_text(json.dumps(document), encoding="utf-8")
+    code, document = run(capsys, file, "--whole")
+    assert (code, document["report"]["quarantine"]) == (0, {"too_deep": 1})
+    asked = rule(document, "seen_without_allergy_statement")
+    assert (asked["broken"], asked["unknown"]) == (0, 2), "whose allergy it is cannot be told"
+
+
 def test_a_report_of_several_patients_holds_no_person(tmp_path: Path, capsys: Any) -> None:
     _, document = run(capsys, bundle(tmp_path / "a.json", patients=2))
     text = json.dumps(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,6 +135,12 @@ def test_what_was_not_answered_is_unknown_and_never_missing(
     assert section(report, "labs").none == outcome[1] and section(report, "labs").unknown == outcome[2]
 
 
+def test_a_section_of_which_a_part_was_not_asked_is_unknown() -> None:
+    one = chart(person(), visit(), problem())
+    lines = tuple(msgspec.structs.replace(c, unasked=("imaging",)) if c.section == "labs" else c for c in one.coverage)
+    assert rule(made(msgspec.structs.replace(one, coverage=lines)), "diabetes_without_a1c") == (0, 0, 1)
+
+
 def test_each_rule_by_the_patients_it_applies_to() -> None:
     charts = [
         chart(person("1940-01-01"), visit()),
@@ -184,11 +191,8 @@ def test_presence_freshness_duplicates_units_and_losses() -> None:
     assert labs.units == {"none": 1, "ucum": 2}
     assert labs.asked == {"within": 1}
     assert made(old).sections[0].asked == {}, "of files nobody was asked"
-    later = chart(result())
-    stale = made(
-        type(later)(**{f: getattr(later, f) for f in later.__struct_fields__} | {"as_of": "2026-03-06T10:00:00Z"}),
-        freshness_hours={"north": 24.0},
-    )
+    later = msgspec.structs.replace(chart(result()), as_of="2026-03-06T10:00:00Z")
+    stale = made(later, freshness_hours={"north": 24.0})
     assert section(stale, "labs").asked == {"older": 1}
 
 
