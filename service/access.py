@@ -31,6 +31,7 @@ _OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 _REGISTRARS = frozenset({Role.ADMIN, Role.INTEGRATION, Role.OPERATOR})
 _WRITERS = frozenset({Role.ADMIN, Role.CLINICIAN})
 _ADMINS = frozenset({Role.ADMIN})
+_STEWARDS = frozenset({Role.ADMIN, Role.CLINICIAN})
 
 ROUTES: dict[str, frozenset[Role]] = {
     "GET /healthz": OPEN,
@@ -78,6 +79,13 @@ ROUTES: dict[str, frozenset[Role]] = {
     "POST /v1/patients/{patient_id}/summary": _READERS,
     "POST /v1/patients/{patient_id}/writes/preview": _WRITERS,
     "POST /v1/patients/{patient_id}/writes": _WRITERS,
+    "GET /v1/patients/{patient_id}/links": _STEWARDS,
+    "POST /v1/patients/{patient_id}/unlink": _STEWARDS,
+    "POST /fhir/Patient/$match": _READERS,
+    "POST /v1/identity/find": _ADMINS,
+    "GET /v1/identity/pairs": _STEWARDS,
+    "POST /v1/identity/pairs/{pair_id}/accept": _STEWARDS,
+    "POST /v1/identity/pairs/{pair_id}/reject": _STEWARDS,
     "GET /v1/schema/record": _EVERYBODY,
     "GET /": _READERS,
     "POST /": _READERS,

@@ -14,6 +14,7 @@ from service.access import ROUTES
 from service.api import (
     description,
     problems,
+    routes_identity,
     routes_patients,
     routes_quality,
     routes_schema,
@@ -45,7 +46,15 @@ def create_app(settings: Settings, store: Store | None = None, runtime: Runtime 
     )
     app.state.services = services
     app.router.route_class = Guarded
-    for room in (routes_sites, routes_patients, routes_quality, routes_schema, routes_smart, page_routes):
+    for room in (
+        routes_sites,
+        routes_patients,
+        routes_identity,
+        routes_quality,
+        routes_schema,
+        routes_smart,
+        page_routes,
+    ):
         # Not include_router: that wraps routes, and then nobody can walk them.
         app.router.routes.extend(room.router.routes)
     _add_own_routes(app)

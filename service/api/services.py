@@ -22,6 +22,7 @@ from adapters.profile import parse_site
 from models.record import Chart, RawResource
 from service.api.conformance import Conformance
 from service.api.connections import Connections
+from service.api.identity import Identity
 from service.api.problems import Problem
 from service.api.quality import Quality
 from service.api.reading import Reading
@@ -61,7 +62,7 @@ class Principal:
     role: str
 
 
-class Services(Reading, Connections, Conformance, Quality, Writing):
+class Services(Reading, Connections, Conformance, Quality, Writing, Identity):
     """Everything a route or a command may call. What a caller can cause is raised as Problem, and nothing else."""
 
     def __init__(self, settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> None:

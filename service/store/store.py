@@ -18,6 +18,7 @@ from service.store.audit import AuditTrail
 from service.store.client_keys import ClientKeys
 from service.store.commit import Commits
 from service.store.database import Database
+from service.store.identity import Identities
 from service.store.patients import Patients
 from service.store.quality import Quality
 from service.store.reading import Reading
@@ -27,7 +28,7 @@ from service.store.sealing import AwsKmsKeyProvider, FileKeyProvider, KeyProvide
 from service.store.words import now_iso
 
 
-class Store(AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Quality, Reading, Retention, Runs):
+class Store(AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Quality, Reading, Retention, Runs, Identities):
     """All that Chartbrief remembers."""
 
     def __init__(

@@ -34,6 +34,8 @@ ALLOWED = {
         "POST /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality/reports",
         "GET /v1/sites/{site}/quality/reports/{report_id}", "GET /v1/sites/{site}/quality/reports/{report_id}/diff",
         "GET /v1/patients/{patient_id}/quality",
+        "POST /fhir/Patient/$match", "POST /v1/identity/find", "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept",
+        "POST /v1/identity/pairs/{pair_id}/reject", "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
     },
 }  # fmt: skip
 """Written out by hand, so that a slip in the table does not go unseen: what the role may do, in the words of the design."""
@@ -48,13 +50,16 @@ SIGN_IN = {"GET /smart/launch", "GET /smart/launch/{tenant}/{site}", "GET /smart
 WRITE = {"POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes"}
 CONFIGURE = {
     "POST /v1/sites", "PUT /v1/sites/{site}", "POST /v1/sites/{site}/connect", "POST /v1/sites/{site}/disconnect",
-    "PUT /v1/sites/{site}/secret", "POST /v1/sites/{site}/rotate-key",
+    "PUT /v1/sites/{site}/secret", "POST /v1/sites/{site}/rotate-key", "POST /v1/identity/find",
 }  # fmt: skip
-ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE
-ALLOWED["integration"] = (
-    ALLOWED["admin"] - CONFIGURE - WRITE - {"POST /v1/sites/{site}/check", "POST /v1/sites/{site}/quality"}
-)
-ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE) - {"POST /v1/patients"}
+STEWARD = {
+    "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept", "POST /v1/identity/pairs/{pair_id}/reject",
+    "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
+}  # fmt: skip
+MEASURE = {"POST /v1/sites/{site}/check", "POST /v1/sites/{site}/quality"}
+ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE - STEWARD - {"POST /fhir/Patient/$match"}
+ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - STEWARD - MEASURE
+ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE | STEWARD) - {"POST /v1/patients"}
 
 BODIES: dict[str, Any] = {
     "POST /v1/sites": {"name": "west", "fhir_base": "https://west.example", "auth": "none"},
@@ -63,10 +68,18 @@ BODIES: dict[str, Any] = {
     "POST /v1/sites/{site}/rotate-key": {"step": "publish"},
     "POST /v1/patients": {"site": "north", "site_patient_id": "p8"},
     "POST /v1/patients/search": {"name": "oduya"},
+    "POST /fhir/Patient/$match": {
+        "resourceType": "Patient",
+        "name": [{"family": "Oduya", "given": ["Mirembe"]}],
+        "birthDate": "1961-05-06",
+    },
+    "POST /v1/identity/pairs/{pair_id}/reject": {"note": "Twins."},
+    "POST /v1/patients/{patient_id}/unlink": {"site": "north", "note": "Twins."},
     "POST /v1/sites/{site}/patients/search": {"family": "oduya"},
 } | {r: {"kind": "care_plan", "site": "north", "care_plan": "c1", "note": "Call on Friday."} for r in WRITE}
 PATHS = {
     "site": "north",
+    "pair_id": "0" * 16,
     "tenant": THEIRS,
     "run_id": "0" * 32,
     "report_id": "20260304T100000Z",

@@ -21,6 +21,7 @@ from service.settings import Settings
 from service.store import Store
 
 PATHS = {
+    "pair_id": CANARY,
     "site": "north",
     "tenant": CANARY,
     "run_id": CANARY,

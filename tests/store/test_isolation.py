@@ -6,8 +6,9 @@ import inspect
 
 import pytest
 from sqlalchemy import text
-from store_kit import NOW, add_patient, condition, fetch, person
+from store_kit import NOW, add_patient, add_site, condition, fetch, person
 
+from models.identity import Pair
 from models.record import Missing, Rejected
 from service.settings import Settings
 from service.store import Store, UnknownPatient
@@ -45,6 +46,19 @@ def filled(store: Store, admin_sql) -> Store:
         store.create_api_key(tenant, "admin", tenant)
         store.add_site_report(tenant, "north", {"checked_at": "2026-03-04T10:00:00Z", "title": tenant})
         store.add_quality_report(tenant, "north", {"made": "2026-03-04T10:00:00Z", "title": tenant})
+        add_site(store, tenant, "south")
+        other = store.register_patient(tenant, "south", "s1")
+        pair = Pair(
+            left=("north", "p1"), right=("south", "s1"), weight=9.0, decision="review", codes=(), reason=f"Of {tenant}"
+        )
+        store.put_pairs(tenant, [pair])
+        (row,), _ = store.pairs(tenant)
+        store.accept_pair(tenant, row["pair_id"], "somebody")
+        store.unlink(tenant, patient, "south", "somebody", f"not of {tenant}")
+        assert store.links(tenant, other) == {"south": "s1"}
+        with store.database.transaction(tenant) as db:  # one patient a tenant, for what comes below
+            db.execute(text("delete from patient_links where site = 'south'"))
+            db.execute(text("delete from patients where patient_id = :p"), {"p": other})
     for table in tables(admin_sql):  # the same patient and run ids in both
         columns = {
             str(r[0])
