@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -78,7 +79,8 @@ def compare(before: QualityReport, after: QualityReport) -> Trend:
         raise NotComparable(
             f"{before.scope} report against {after.scope} report, or another site, patient or US Core version"
         )
-    then, now = _shares(before), _shares(after)
+    flags = {(f.code, f.section) for report in (before, after) for f in report.flags}
+    then, now = _shares(before, flags), _shares(after, flags)
     changes = [
         change
         for key in sorted(then.keys() | now.keys())
@@ -133,7 +135,8 @@ Counted = tuple[str, int, int, bool]
 """What it is, numerator, denominator, whether more is better."""
 
 
-def _shares(report: QualityReport) -> dict[str, Counted]:
+def _shares(report: QualityReport, flags: Iterable[tuple[str, Section]]) -> dict[str, Counted]:
+    """All shares of a report; `flags` are those to look for, carried by an entry or by none."""
     found: dict[str, Counted] = {}
     for row in report.completeness:
         found[f"completeness/{row.kind}/{row.path}"] = (f"{row.kind}: {row.path} present", row.present, row.of, True)
@@ -142,7 +145,7 @@ def _shares(report: QualityReport) -> dict[str, Counted]:
     for e in report.expectations:
         found[f"expectation/{e.rule}"] = (e.title, e.broken, e.met + e.broken, False)
     for s in report.sections:
-        found[f"presence/{s.section}"] = (f"{s.section}: patients with some", s.some, report.patients, True)
+        found[f"presence/{s.section}"] = (f"{s.section}: patients with some", s.some, s.some + s.none, True)
         found[f"duplicates/{s.section}"] = (f"{s.section}: duplicates", s.duplicates, s.entries, False)
         asked = s.asked.get("within", 0) + s.asked.get("older", 0)
         found[f"stale/{s.section}"] = (
@@ -151,8 +154,11 @@ def _shares(report: QualityReport) -> dict[str, Counted]:
             asked,
             False,
         )
-    for f in report.flags:
-        found[f"flag/{f.code}/{f.section}"] = (f"{f.section}: {f.code}", f.entries, f.of, False)
+    carried = {(f.code, f.section): f.entries for f in report.flags}
+    entries = {s.section: s.entries for s in report.sections}
+    for code, section in flags:
+        counted = (f"{section}: {code}", carried.get((code, section), 0), entries[section], False)
+        found[f"flag/{code}/{section}"] = counted
     found["quarantine"] = (
         "resources in quarantine",
         report.resources.get("quarantined", 0),
@@ -165,8 +171,6 @@ def _shares(report: QualityReport) -> dict[str, Counted]:
 
 def _change(key: str, then: Counted | None, now: Counted | None) -> Change | None:
     what, good = (now or then or ("", 0, 0, True))[0], (now or then or ("", 0, 0, True))[3]
-    if key.startswith("flag/"):  # a flag that nobody carries is in no row: then it is none of what there is
-        then, now = then or (what, 0, now[2] if now else 0, good), now or (what, 0, then[2] if then else 0, good)
     before = then[1] / then[2] if then and then[2] else None
     after = now[1] / now[2] if now and now[2] else None
     if before is None and after is None:

@@ -95,7 +95,7 @@ def test_what_was_there_and_is_not_ends_with_8(tmp_path: Path, capsys: Any) -> N
     _, document = run(capsys, bundle(tmp_path / "a.json"))
     old.write_text(json.dumps(document), encoding="utf-8")
     assert run(capsys, tmp_path / "a.json", "--compare", old)[0] == 0
-    code, document = run(capsys, bundle(tmp_path / "b.json", labs=False), "--compare", old)
+    code, document = run(capsys, bundle(tmp_path / "b.json", labs=False), "--compare", old, "--whole")
     assert code == 8 and document["error"]["code"] == "quality_alerts"
     assert [a["section"] for a in document["alerts"]] == ["labs"]
     assert document["trend"]["changes"][0]["direction"] == "worse"

@@ -66,6 +66,15 @@ def test_a_flag_that_is_gone_is_better_and_not_unknown() -> None:
     assert (change.before, change.after, change.direction) == (0.5, 0.0, "better")
 
 
+def test_nothing_gets_better_by_being_gone() -> None:
+    flagged = result("1", flags=(Flag(code="future_date"),))
+    trend = compare(report(chart(flagged)), report(chart(states={"labs": "failed"})))
+    by_key = {c.key: c for c in trend.changes}
+    assert by_key["flag/future_date/labs"].direction == "unknown", "of no entries nobody knows"
+    assert (by_key["presence/labs"].before, by_key["presence/labs"].after) == (1.0, None)
+    assert {a.code for a in trend.alerts} == {"section_gone"}
+
+
 def test_different_things_are_not_compared() -> None:
     one = report(chart(visit()))
     for other in (report(chart(visit()), name="south"), report(chart(visit()), scope="files")):
