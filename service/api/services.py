@@ -24,6 +24,7 @@ from service.api.conformance import Conformance
 from service.api.connections import Connections
 from service.api.identity import Identity
 from service.api.problems import Problem
+from service.api.quality import Quality
 from service.api.reading import Reading
 from service.api.refusals import HANDLE, known, refusals
 from service.api.review import Reviewing
@@ -62,7 +63,7 @@ class Principal:
     role: str
 
 
-class Services(Reading, Connections, Conformance, Writing, Identity, Reviewing):
+class Services(Reading, Connections, Conformance, Quality, Writing, Identity, Reviewing):
     """Everything a route or a command may call. What a caller can cause is raised as Problem, and nothing else."""
 
     def __init__(self, settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> None:

@@ -182,8 +182,8 @@ def load(
     return loaded
 
 
-def normalize(loaded: Loaded, patient: str | None) -> Result:
-    """Entries of every patient (or of one), with the quarantine and the ledger of everything that was offered."""
+def by_patient(loaded: Loaded, patient: str | None) -> tuple[list[RawResource], Normalized, dict[str, list[AnyEntry]]]:
+    """The resources of all (or of one, with what is shared), what became of them, and the entries of each patient."""
     groups = loaded.by_patient()
     if patient is not None:
         patient = patient.removeprefix("Patient/")
@@ -197,6 +197,12 @@ def normalize(loaded: Loaded, patient: str | None) -> Result:
     for entry in normalized.entries:
         origin = entry.origin
         parts.setdefault(owner.get((origin.resource_type, origin.resource_id), UNNAMED), []).append(entry)
+    return resources, normalized, parts
+
+
+def normalize(loaded: Loaded, patient: str | None) -> Result:
+    """Entries of every patient (or of one), with the quarantine and the ledger of everything that was offered."""
+    resources, normalized, parts = by_patient(loaded, patient)
     entries: list[AnyEntry] = []
     patients = []
     for pid, part in parts.items():

@@ -15,6 +15,7 @@ from service.cli import (
     key_commands,
     patient_commands,
     practice_commands,
+    quality_commands,
     record_commands,
     renormalize_commands,
     service_commands,
@@ -46,6 +47,7 @@ for room in (
     terminology_commands,
     renormalize_commands,
     identity_commands,
+    quality_commands,
 ):
     room.register(app)
 

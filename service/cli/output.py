@@ -8,7 +8,7 @@
   5  unavailable: the database, a site or the network cannot be reached now
   6  not found or ambiguous: no such patient or site, several patients and none chosen
   7  refused: by configuration, by access rules or by a site
-  8  differences that break something (`site diff`)
+  8  differences that break something (`site diff`), data that is not there any more (`quality`)
 130  interrupted
 """
 
@@ -89,6 +89,8 @@ EXIT_OF_CODE: dict[str, int] = {
     "write_failed": UNAVAILABLE,
     "write_unknown": UNAVAILABLE,
     "refused": REFUSED,
+    "not_comparable": USAGE,
+    "quality_alerts": BREAKING,
     "breaking_differences": BREAKING,
 }
 """Every error code a command can answer with, and the exit code it ends with."""

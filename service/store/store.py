@@ -20,6 +20,7 @@ from service.store.commit import Commits
 from service.store.database import Database
 from service.store.identity import Identities
 from service.store.patients import Patients
+from service.store.quality import Quality
 from service.store.reading import Reading
 from service.store.renormalizing import Renormalizing
 from service.store.retention import Retention
@@ -30,7 +31,18 @@ from service.store.words import now_iso
 
 
 class Store(
-    AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Reading, Renormalizing, Retention, Review, Runs, Identities
+    AccessKeys,
+    AuditTrail,
+    ClientKeys,
+    Patients,
+    Commits,
+    Quality,
+    Reading,
+    Renormalizing,
+    Retention,
+    Review,
+    Runs,
+    Identities,
 ):
     """All that Chartbrief remembers."""
 

@@ -34,12 +34,16 @@ ALLOWED = {
         "GET /v1/terminology/review", "GET /v1/terminology/review/{site}/{key}", "GET /v1/terminology/decisions/{site}",
         "POST /v1/terminology/review/{site}/{key}/accept", "POST /v1/terminology/review/{site}/{key}/reject",
         "POST /v1/terminology/review/{site}/{key}/withdraw", "POST /v1/renormalize", "GET /v1/renormalize/{run_id}",
+        "POST /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality/reports",
+        "GET /v1/sites/{site}/quality/reports/{report_id}", "GET /v1/sites/{site}/quality/reports/{report_id}/diff",
+        "GET /v1/patients/{patient_id}/quality",
         "POST /fhir/Patient/$match", "POST /v1/identity/find", "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept",
         "POST /v1/identity/pairs/{pair_id}/reject", "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
     },
 }  # fmt: skip
 """Written out by hand, so that a slip in the table does not go unseen: what the role may do, in the words of the design."""
 NO_RECORD = {
+    "GET /v1/patients/{patient_id}/quality",
     "GET /v1/patients/{patient_id}/chart", "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}",
     "POST /v1/patients/{patient_id}/context", "POST /v1/patients/{patient_id}/summary", "POST /v1/patients/search",
     "POST /v1/sites/{site}/patients/search", "GET /", "POST /", "GET /patients/{patient_id}",
@@ -58,10 +62,11 @@ STEWARD = {
     "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept", "POST /v1/identity/pairs/{pair_id}/reject",
     "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
 }  # fmt: skip
+MEASURE = {"POST /v1/sites/{site}/check", "POST /v1/sites/{site}/quality"}
 ALLOWED["operator"] = (
     ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE - STEWARD - DECIDE - {"POST /fhir/Patient/$match"}
 )
-ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - STEWARD - DECIDE - {"POST /v1/sites/{site}/check"}
+ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - STEWARD - DECIDE - MEASURE
 ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE | STEWARD | DECIDE) - {"POST /v1/patients"}
 
 BODIES: dict[str, Any] = {

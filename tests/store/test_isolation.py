@@ -49,6 +49,7 @@ def filled(store: Store, admin_sql) -> Store:
         decided = store.decide(tenant, "north", code["key"], "no_target", actor="a", author="a")
         store.renormalize_in_run(tenant, decided[1], patient, "north", None)
         store.add_site_report(tenant, "north", {"checked_at": "2026-03-04T10:00:00Z", "title": tenant})
+        store.add_quality_report(tenant, "north", {"made": "2026-03-04T10:00:00Z", "title": tenant})
         add_site(store, tenant, "south")
         other = store.register_patient(tenant, "south", "s1")
         pair = Pair(
