@@ -26,6 +26,7 @@ PATHS = {
     "tenant": CANARY,
     "run_id": CANARY,
     "report_id": CANARY,
+    "key": CANARY,
     "resource_type": "Condition",
     "resource_id": "c1",
     "name": f"{CANARY}.css",
