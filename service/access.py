@@ -31,6 +31,8 @@ _OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 _REGISTRARS = frozenset({Role.ADMIN, Role.INTEGRATION, Role.OPERATOR})
 _WRITERS = frozenset({Role.ADMIN, Role.CLINICIAN})
 _ADMINS = frozenset({Role.ADMIN})
+_DECIDERS = frozenset({Role.ADMIN, Role.CLINICIAN})
+"""What a code means is a clinical judgement: no program's, and not that of who keeps the service running."""
 _STEWARDS = frozenset({Role.ADMIN, Role.CLINICIAN})
 
 ROUTES: dict[str, frozenset[Role]] = {
@@ -87,6 +89,14 @@ ROUTES: dict[str, frozenset[Role]] = {
     "POST /v1/identity/pairs/{pair_id}/accept": _STEWARDS,
     "POST /v1/identity/pairs/{pair_id}/reject": _STEWARDS,
     "GET /v1/schema/record": _EVERYBODY,
+    "GET /v1/terminology/review": _READERS,
+    "GET /v1/terminology/review/{site}/{key}": _READERS,
+    "POST /v1/terminology/review/{site}/{key}/accept": _DECIDERS,
+    "POST /v1/terminology/review/{site}/{key}/reject": _DECIDERS,
+    "POST /v1/terminology/review/{site}/{key}/withdraw": _DECIDERS,
+    "GET /v1/terminology/decisions/{site}": _READERS,
+    "POST /v1/renormalize": _ADMINS,
+    "GET /v1/renormalize/{run_id}": _ADMINS,
     "GET /": _READERS,
     "POST /": _READERS,
     "GET /patients/{patient_id}": _READERS,

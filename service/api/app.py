@@ -17,6 +17,7 @@ from service.api import (
     routes_identity,
     routes_patients,
     routes_quality,
+    routes_review,
     routes_schema,
     routes_sites,
     routes_smart,
@@ -28,11 +29,13 @@ from service.api.services import Services
 from service.page import routes as page_routes
 from service.settings import Settings
 from service.store import Store
+from service.terminology_releases import use_imported
 from service.workflows import Runtime
 
 
 def create_app(settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> FastAPI:
     """The ASGI application. Without a store it opens the one the settings name; without a runtime it cannot refresh."""
+    use_imported(settings.home)
     services = Services(settings, store, runtime)
     app = FastAPI(
         title="Chartbrief",
@@ -51,6 +54,7 @@ def create_app(settings: Settings, store: Store | None = None, runtime: Runtime 
         routes_patients,
         routes_identity,
         routes_quality,
+        routes_review,
         routes_schema,
         routes_smart,
         page_routes,

@@ -24,6 +24,7 @@ from models.record import (
     RejectReason,
 )
 from models.record.dates import is_partial_date, precision
+from service.cli import terminology_releases
 from service.cli.output import CommandError
 
 TENANT, SITE = "local", "file"
@@ -159,6 +160,7 @@ def load(
     paths: Sequence[Path], *, instant: str, max_bytes: int, progress: Callable[[Path], None] | None = None
 ) -> Loaded:
     """Read all files. A named file that cannot be read is an error; inside a folder it goes to quarantine."""
+    terminology_releases.use_imported()
     loaded = Loaded(instant=instant)
     for path, in_folder in _expand(paths):
         if progress:

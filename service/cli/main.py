@@ -17,6 +17,7 @@ from service.cli import (
     practice_commands,
     quality_commands,
     record_commands,
+    renormalize_commands,
     service_commands,
     site_commands,
     terminology_commands,
@@ -44,6 +45,7 @@ for room in (
     directory_commands,
     write_commands,
     terminology_commands,
+    renormalize_commands,
     identity_commands,
     quality_commands,
 ):

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0004_quality"
-down_revision = "0003_identity"
+revision = "0005_quality"
+down_revision = "0004_review"
 
 REPORTS = """
 -- json, not jsonb: a report is shown in the order in which it was made.
