@@ -18,7 +18,18 @@ VITAL_SECTIONS = frozenset({"allergies", "problems", "medications", "labs", "vit
 ONE_STEP_LESS: dict[Severity, Severity] = {"high": "medium", "medium": "low", "low": "low"}
 MOST_PATHS = 5
 """Elements named in one line."""
-BY_FLAG = ("implausible_value", "future_date", "before_birth", "code_text_mismatch", "stale_active", "duplicate_of")
+BY_FLAG = (
+    "implausible_value",
+    "future_date",
+    "before_birth",
+    "code_text_mismatch",
+    "stale_active",
+    "duplicate_of",
+    "allergy_conflict",
+    "unlisted_problem",
+    "missing_results",
+    "same_drug",
+)
 
 
 @cache

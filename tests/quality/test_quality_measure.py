@@ -12,6 +12,7 @@ from quality_kit import ICD, NOW, RXNORM, allergy, chart, coded, drug, local, pe
 
 from models.quality import QualityReport, Tally, account, make_report, measure
 from models.quality.expectations import rules
+from models.quality.findings import BY_FLAG
 from models.quality.measure import AGES, CODING_CLASSES
 from models.quality.must_support import presence, profiles
 from models.record import (
@@ -22,6 +23,7 @@ from models.record import (
     Conflict,
     CoverageState,
     Flag,
+    FlagCode,
     Ledger,
     Mapping,
     Origin,
@@ -177,6 +179,12 @@ def test_rules_and_elements_name_only_what_exists() -> None:
         for one in profile.elements:
             wanted = "present" if one.field.startswith("no:") else "absent"
             assert presence(one, empty, {}) == wanted, (kind, one.path)  # an unknown field would raise
+
+
+@pytest.mark.parametrize("code", BY_FLAG)
+def test_a_flag_worth_a_finding_becomes_one(code: FlagCode) -> None:
+    (found,) = [f for f in made(chart(result(flags=(Flag(code=code),)))).findings if f.key == f"{code}/labs"]
+    assert (found.affected, found.of, found.unit) == (1, 1, "entries") and found.effect and found.fix
 
 
 def test_presence_freshness_duplicates_units_and_losses() -> None:
