@@ -39,7 +39,7 @@ VITAL_LOINC: dict[str, str] = {
     "8455-8": "Diastolic blood pressure supine",
     "96609-3": "Diastolic blood pressure mean",
     "8478-0": "Mean blood pressure",
-    "3150-6": "Inhaled oxygen concentration",
+    "3150-0": "Inhaled oxygen concentration",
     "3151-8": "Inhaled oxygen flow rate",
 }
 BP_PANEL = frozenset({"85354-9", "55284-4", "35094-2", "96607-7"})
