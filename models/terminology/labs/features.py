@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from models.terminology.labs.anchors import LabTerm
-from models.terminology.labs.index import Index, Known
+from models.terminology.labs.index import IN_BLOOD, Index, Known
 from models.terminology.labs.wording import Wording
 from models.terminology.units import unit_of
 
@@ -57,7 +57,7 @@ def alike(a: str, b: str) -> float:
     if a == b:
         return 1.0
     short, long = (a, b) if len(a) <= len(b) else (b, a)
-    if short.isdigit() or long.isdigit():
+    if short.isdigit() or long.isdigit() or _ROMAN.issuperset(short) or _ROMAN.issuperset(long):
         return 0.0
     if len(short) >= 3 and long.startswith(short):
         return 0.9 if len(short) >= 4 else 0.75
@@ -68,6 +68,9 @@ def alike(a: str, b: str) -> float:
     if 3 <= len(short) <= 6 and len(long) >= 7 and short[0] == long[0] and _contraction(short, long):
         return 0.6
     return 0.0
+
+
+_ROMAN = frozenset("ivx")
 
 
 def _one_edit(short: str, long: str) -> bool:
@@ -95,10 +98,14 @@ def _contraction(short: str, long: str) -> bool:
     return all(letter in rest for letter in short) and sum(c in "aeiou" for c in short) <= len(short) // 2
 
 
-def system_fit(told: str, term: LabTerm) -> float:
-    """The specimen told against the test's: 1 the same, 0.5 of one family, 0 not told, -1 another."""
-    if not told or term.system in ("patient", "inhaled gas"):
+def system_fit(told: str, known: Known, in_blood: bool) -> float:
+    """The specimen told against the test's: 1 the same, less within a family, -1 another. Not told: blood is meant, if it can be."""
+    term = known.term
+    if term.system in ("patient", "inhaled gas"):
         return 0.0
+    if not told:
+        own = known.said.system or (term.system if known.place == 0 else "")
+        return -0.5 if in_blood and own and own not in IN_BLOOD else 0.0
     if told == term.system:
         return 1.0
     if any(told in family and term.system in family for family in _ALIKE):
@@ -170,9 +177,12 @@ def property_fit(told: str, term: LabTerm) -> float:
 _DEFAULTS = frozenset({"automated", "naa", "immunoassay", "calculated", "culture", "microscopy", "test strip", "antigen"})
 
 
-def method_fit(told: frozenset[str], term: LabTerm) -> float:
+def method_fit(asked: Wording, term: LabTerm) -> float:
     """Methods told against the test's own: agreement 1; one says what the other does not, -0.5."""
+    told = asked.method
     own = frozenset(part.strip() for part in term.method.split(",")) if term.method else frozenset()
+    if asked.formal and not told:
+        return 0.3 if not own else -0.6
     heard = told - {"estimated"} if "estimated" not in own else told
     said = " ".join(own)
     agreed = {m for m in heard if m in own or m in said or (m == "rapid" and "antigen" in own)}
@@ -236,11 +246,11 @@ def of(
         name,
         cosine,
         1.0 if own == words else 0.0,
-        system_fit(asked.system or system, term),
+        system_fit(asked.system or system, known, known.said.key() in index.in_blood),
         fit,
         same,
         property_fit(asked.prop, term),
-        method_fit(asked.method, term),
+        method_fit(asked, term),
         scale_fit(asked, code, value is not None, term),
         timing_fit(asked, term),
         range_fit(value, code, term),

@@ -14,6 +14,9 @@ from models.terminology.labs.anchors import LabTerm
 from models.terminology.labs.wording import Wording, read
 
 
+IN_BLOOD = frozenset({"serum/plasma", "serum", "plasma", "blood"})
+
+
 class Known(NamedTuple):
     """One test under one of its names."""
 
@@ -37,6 +40,8 @@ class Index:
                     keys.add((said.key(), said[1:]))  # type: ignore[arg-type]  # a set of pairs
                     self.by_key[said.key()].append(Known(term, said, place))
         self.keys = tuple(self.by_key)
+        self.in_blood = frozenset(k for k, held in self.by_key.items() if any(h.term.system in IN_BLOOD for h in held))
+        """Names that a test in blood has: where no specimen is told, that is meant."""
         counts = [Counter(trigrams(key)) for key in self.keys]
         seen = Counter(gram for count in counts for gram in count)
         total = len(counts)

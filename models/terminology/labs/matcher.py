@@ -59,7 +59,7 @@ def seed_matcher() -> Matcher:
     return Matcher(seed_terms(), shipped_model())
 
 
-SURE = ("score", "lead", "query", "name", "exact", "unit", "system", "against", "words", "rank", "spread")
+SURE = ("score", "lead", "query", "name", "exact", "unit", "system", "against", "words", "rank", "share")
 """What the probability looks at, in order."""
 
 
@@ -95,7 +95,7 @@ class Matcher:
         second = ranked[1].score if len(ranked) > 1 else first.score - 6
         f = dict(zip(features.NAMES, first.features, strict=True))
         against = sum(min(0.0, f[name]) for name in ("system", "unit", "property", "method", "scale", "timing", "range"))
-        rivals = sum(math.exp(min(0.0, r.score - first.score)) for r in ranked[1:6])
+        met = [10.0 ** -(r.term.rank / 2) * math.exp(min(0.0, r.score - first.score)) for r in ranked[:8]]
         return [
             first.score,
             min(6.0, first.score - second),
@@ -107,7 +107,7 @@ class Matcher:
             against,
             min(f["query"], f["name"], f["trigrams"]),
             f["rank"],
-            rivals,
+            met[0] / sum(met),
         ]
 
     def probability(self, ranked: list[Ranked]) -> float:

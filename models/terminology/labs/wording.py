@@ -22,6 +22,8 @@ class Wording(NamedTuple):
     method: frozenset[str] = frozenset()
     challenge: str = ""
     time: str = ""
+    formal: bool = False
+    """Written as LOINC writes: then a method that is not told is not meant."""
 
     def key(self) -> str:
         """The component words, each once, in alphabetic order: equal keys name the same component."""
@@ -63,6 +65,9 @@ _PHRASES = tuple(
         (r"\bs ?/ ?co\b", " signalcutoff "),
         (r"\ba ?[/:] ?g\b(?= ratio)|\bag ratio\b", " albumin globulin ratio "),
         (r"(?<=[a-z])\+(?=\W|$)|(?<=[a-z])\+\+(?=\W|$)", " "),
+        (r"\bpulse ?ox(imetry)?\b|\boximetry\b", " pulseox "),
+        (r"\b(?:(low)|(high)) density lipo ?protein( cholesterol)?( \((ldl|hdl)\))?", lambda m: " ldl " if m[1] else " hdl "),
+        (r"\bcholesterol in (?=[hlv])", " "),
         (r"[%]", " percent "),
         (r"[#]", " absolute "),
     )
@@ -146,13 +151,13 @@ _METHODS = {
     "immunofluorescence": "ifa if immunofluorescence",
     "westergren": "westergren",
     "hplc": "hplc",
+    "pulse oximetry": "pulseox",
     "high sensitivity": "highsens hs",
     "third generation": "thirdgen ultrasensitive",
     "ckd-epi": "ckdepi epi ckd",
     "mdrd": "mdrd",
     "rapid": "rapid rpd",
     "estimated": "est estimated",
-    "antigen": "",
 }
 _METHOD_OF = {word: method for method, words in _METHODS.items() for word in words.split()}
 _PROPERTIES = {
@@ -279,7 +284,7 @@ def read(text: str) -> Wording:
     for pattern, put in _PHRASES:
         low = pattern.sub(put, low)
     found = _SPLIT.split(low)
-    return _axes([word for word in found if word], prop)
+    return _axes([word for word in found if word], prop)._replace(formal=bool(prop))
 
 
 def _axes(found: list[str], prop: str) -> Wording:
