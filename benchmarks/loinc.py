@@ -147,7 +147,7 @@ def measure(matcher: Matcher, names: Iterable[Asked], accept: float, *, weighted
 
 
 def train(amount: int = 4000) -> dict[str, Any]:
-    """Fit the probability on generated names; choose the lowest threshold at which 97.5% of what is accepted is right."""
+    """Fit the probability on generated names; choose the lowest threshold at which 98% of what is accepted is right."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - only for training
 
     rows, hits, weights = [], [], []
@@ -174,7 +174,7 @@ def train(amount: int = 4000) -> dict[str, Any]:
     for sure, hit, weight in told:
         right += hit * weight
         every += weight
-        if right / every >= 0.975:
+        if right / every >= 0.98:
             accept = sure
     model["accept"] = max(0.85, round(accept, 3))
     seed_path("lab-model.json").write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")

@@ -137,6 +137,8 @@ def unit_fit(code: str, term: LabTerm) -> tuple[float, float]:
     if told.kind == own.kind:
         near = 0.3 <= told.factor / own.factor <= 3.4 and own.kind != "1"
         return 1.0, 0.8 if near else 0.0
+    if told.kind.replace("eq", "mol") == own.kind.replace("eq", "mol"):  # mEq/L of a monovalent ion is mmol/L
+        return 1.0, 0.8
     plain = {told.kind.split("{")[0].replace("eq", "mol"), own.kind.split("{")[0].replace("eq", "mol")}
     if len(plain) == 1 or plain == {"1", "g/g"}:
         return 0.8, 0.0
