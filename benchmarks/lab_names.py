@@ -104,9 +104,23 @@ _SYSTEM_WORDS = {
     "capillary blood": ("CAPILLARY", "CAP"), "urine": ("URINE", "UR", "U", "RANDOM URINE"), "urine sediment": ("URINE", "UA", "UR"),
     "csf": ("CSF", "SPINAL FLUID"), "body fluid": ("BODY FLUID", "FLUID", "FLD"), "stool": ("STOOL", "FECAL"),
 }  # fmt: skip
-_MUST_TELL = frozenset({"urine", "csf", "body fluid", "arterial blood", "venous blood", "capillary blood", "urine sediment", "stool"})
+_MUST_TELL = frozenset(
+    {"urine", "csf", "body fluid", "arterial blood", "venous blood", "capillary blood", "urine sediment", "stool"}
+)
 _PREFIXES = ("XX ", "ZZZ ", "POC ", "(LabCorp) ", "QUEST ", "LC ", "EXT ", "CMP - ", "CBC: ", "HIST ")
-_SUFFIXES = (" - SENDOUT", " LEVEL", " LVL", " (POC)", " (EXTERNAL)", ", QN", " TEST", " RESULT", " (REF LAB)", " [Quest]", " W/REFLEX")
+_SUFFIXES = (
+    " - SENDOUT",
+    " LEVEL",
+    " LVL",
+    " (POC)",
+    " (EXTERNAL)",
+    ", QN",
+    " TEST",
+    " RESULT",
+    " (REF LAB)",
+    " [Quest]",
+    " W/REFLEX",
+)
 _LOINC_STYLE = {
     "mass_conc": "[Mass/volume]", "substance_conc": "[Moles/volume]", "enzyme_conc": "[Enzymatic activity/volume]", "presence": "[Presence]",
     "arbitrary_conc": "[Units/volume]", "number_conc": "[#/volume]", "titer": "[Titer]",
@@ -143,7 +157,9 @@ def generate(seed: int, amount: int, gone: frozenset[str] = frozenset()) -> Iter
 
 
 def _named(chance: random.Random, term: LabTerm, code: str) -> Named:
-    text = chance.choice((term.component, *term.names) if term.names else (term.component,)).replace(" unspecified method", "")
+    text = chance.choice((term.component, *term.names) if term.names else (term.component,)).replace(
+        " unspecified method", ""
+    )
     specimen = ""
     words = _SYSTEM_WORDS.get(term.system, ())
     tells = any(w.lower() in text.lower().split() for w in words) or term.system == "patient"
@@ -165,7 +181,12 @@ def _named(chance: random.Random, term: LabTerm, code: str) -> Named:
     if term.unit and chance.random() < 0.85:
         unit = chance.choice(_PRINTED.get(term.unit, (term.unit,)))
     value = None
-    if term.low is not None and term.high is not None and chance.random() < 0.5 and unit not in ("F", "degF", "lb", "in"):
+    if (
+        term.low is not None
+        and term.high is not None
+        and chance.random() < 0.5
+        and unit not in ("F", "degF", "lb", "in")
+    ):
         low, high = max(term.low, term.high / 1000), term.high
         value = round(low * (high / low) ** chance.betavariate(2, 3), 3) if low > 0 else None
     return Named(_styled(chance, text), unit, specimen, value, code, VOLUME[term.rank] ** 0.5)
@@ -183,7 +204,9 @@ def _styled(chance: random.Random, text: str) -> str:
         text += chance.choice(_SUFFIXES)
     parts = text.split()
     if len(parts) > 1 and chance.random() < 0.12:
-        text = ", ".join((" ".join(parts[1:]), parts[0])) if chance.random() < 0.5 else f"{parts[0]},{' '.join(parts[1:])}"
+        text = (
+            ", ".join((" ".join(parts[1:]), parts[0])) if chance.random() < 0.5 else f"{parts[0]},{' '.join(parts[1:])}"
+        )
     if chance.random() < 0.08:
         text = _slip(chance, text)
     if chance.random() < 0.08:

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.lab_names import Named, VOLUME, generate, thinned
+from benchmarks.lab_names import VOLUME, Named, generate, thinned
 from models.terminology.labs import features
 from models.terminology.labs.anchors import by_code, seed_terms
 from models.terminology.labs.matcher import SURE, Matcher, seed_matcher, shipped_model
@@ -143,12 +143,20 @@ def measure(matcher: Matcher, names: Iterable[Asked], accept: float, *, weighted
             taken += weight * (sure >= accept)
     ece = sum(abs(p - h) for _, p, h in bins.values()) / every if every else 0.0
     part = lambda a, b: a / b if b else 0.0  # noqa: E731 - a quotient
-    return Score(count, part(first, total), part(five, total), ece, part(right, accepted), part(accepted, every), part(taken, outside))
+    return Score(
+        count,
+        part(first, total),
+        part(five, total),
+        ece,
+        part(right, accepted),
+        part(accepted, every),
+        part(taken, outside),
+    )
 
 
 def train(amount: int = 4000) -> dict[str, Any]:
     """Fit the probability on generated names; choose the lowest threshold at which 98% of what is accepted is right."""
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - only for training
+    from sklearn.linear_model import LogisticRegression
 
     rows, hits, weights = [], [], []
     for matcher, names in generated(TRAIN, amount):
@@ -207,12 +215,16 @@ def main() -> None:
         for weighted in (False, True):
             s = measure(matcher, names, accept, weighted=weighted)
             label = f"{title}{' (volume)' if weighted else ''}"
-            print(f"{label[:45]:45}{s.names:6}{s.top1:8.3f}{s.top5:8.3f}{s.ece:7.3f}{s.precision:8.3f}{s.coverage:9.3f}{s.outside:9.3f}")
+            print(
+                f"{label[:45]:45}{s.names:6}{s.top1:8.3f}{s.top5:8.3f}{s.ece:7.3f}{s.precision:8.3f}{s.coverage:9.3f}{s.outside:9.3f}"
+            )
     names = [n for _, _, some in sets for n in some]
     began = time.perf_counter()
     for name in names[:2000]:
         seed_matcher().rank(name.text, name.unit, name.specimen, name.value)
-    print(f"{2000 / (time.perf_counter() - began):.0f} names/s on one core, each name once; the normalizer remembers wordings")
+    print(
+        f"{2000 / (time.perf_counter() - began):.0f} names/s on one core, each name once; the normalizer remembers wordings"
+    )
     if args.misses:
         for _, matcher, some in sets[-2:]:
             for name in some:
@@ -220,7 +232,9 @@ def main() -> None:
                 sure = matcher.probability(ranked)
                 if ranked and ((ranked[0].term.code not in name.codes) if name.codes else sure >= accept):
                     first = ranked[0].term
-                    print(f"{name.text!r} {name.unit!r} {sorted(name.codes)} -> {first.code} {first.title()} {sure:.2f}")
+                    print(
+                        f"{name.text!r} {name.unit!r} {sorted(name.codes)} -> {first.code} {first.title()} {sure:.2f}"
+                    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Entries of all sites -> one chart: repeats folded, duplicates and conflicts marked, BMI computed, coverage settled.
+"""Entries of all sites -> one chart: repeats folded, duplicates and conflicts marked, BMI and eGFR computed, coverage settled.
 
 A pure function of the *set* of entries: the order of arrival and repetition change no byte of the result. Nothing is
 deleted and nothing is resolved: duplicates and contradictions stay and are marked.
@@ -15,6 +15,7 @@ import msgspec
 
 from adapters.normalizer.conflicts import find_conflicts
 from adapters.normalizer.coverage import none_asserted
+from adapters.normalizer.estimates import filtration_rates
 from models.record import (
     AnyEntry,
     Chart,
@@ -57,6 +58,7 @@ def assemble(
     """One chart of `entries` (any sites, any order, repeats allowed)."""
     kept = _fold(entries)
     kept += _body_mass(kept)
+    kept += filtration_rates(kept)
     kept = _before_birth(kept)
     kept = _mark_duplicates(kept)
     conflicts = find_conflicts(kept)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 from models.record import Quantity
-from models.terminology.clinical import PLAUSIBLE
 from models.terminology.labs.anchors import LabTerm, by_code
 from models.terminology.units import convert, unit_of
 
@@ -33,7 +32,9 @@ VALENCE: dict[str, int] = {
     "sodium": 1, "potassium": 1, "chloride": 1, "bicarbonate": 1, "carbon dioxide total": 1, "anion gap": 1, "lithium": 1,
     "base excess": 1, "base deficit": 1, "calcium": 2, "calcium ionized": 2, "magnesium": 2, "anion gap 3": 1, "anion gap 4": 1,
 }  # fmt: skip
-_UNITLESS = frozenset({"{INR}", "{ratio}", "[pH]", "{specific_gravity}", "{index}", "{score}", "{titer}", "{s_co_ratio}"})
+_UNITLESS = frozenset(
+    {"{INR}", "{ratio}", "[pH]", "{specific_gravity}", "{index}", "{score}", "{titer}", "{s_co_ratio}"}
+)
 _A1C, _A1C_IFCC = "4548-4", "59261-8"
 
 
@@ -137,6 +138,5 @@ def limits(loinc: str) -> tuple[float, float, str] | None:
     """(lowest, highest, unit) of what a living patient can have; wide on purpose: a flag, never a filter."""
     term = by_code().get(loinc)
     if term is None or term.low is None or term.high is None:
-        row = PLAUSIBLE.get(loinc)
-        return (row[1], row[2], row[0]) if row else None
+        return None
     return term.low, term.high, term.unit

@@ -22,7 +22,18 @@ class Unit(NamedTuple):
 
 
 _PREFIX = {"": 1.0, "d": 1e-1, "c": 1e-2, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15, "k": 1e3}
-_VOLUME = {"L": 1.0, "dL": 0.1, "mL": 1e-3, "uL": 1e-6, "nL": 1e-9, "fL": 1e-15, "cL": 1e-2, "m3": 1e3, "mm3": 1e-6, "cm3": 1e-3}
+_VOLUME = {
+    "L": 1.0,
+    "dL": 0.1,
+    "mL": 1e-3,
+    "uL": 1e-6,
+    "nL": 1e-9,
+    "fL": 1e-15,
+    "cL": 1e-2,
+    "m3": 1e3,
+    "mm3": 1e-6,
+    "cm3": 1e-3,
+}
 _ARBITRARY = (
     "[IU]", "[arb'U]", "[GPL'U]", "[MPL'U]", "[APL'U]", "[EU]", "[CFU]", "[PFU]", "[beth'U]", "[USP'U]", "[iU]", "[BAU]",
 )  # fmt: skip
@@ -137,7 +148,10 @@ _RULES = tuple(
         (r"[µμ]|^mc(?=g|l|mol|m3)|(?<=[/ ])mc(?=g|l)", "u"),
         (r"\s*/\s*", "/"),
         (r"^x\s*(?=10)", ""),
-        (r"^(thousands?|thous?|thou|th|k|10\^3|10e3|10\*3|10\(3\)|10\*\*3|1000)\s*(cells)?/(?=(ul|mm3|ml|cmm))", "10*3/"),
+        (
+            r"^(thousands?|thous?|thou|th|k|10\^3|10e3|10\*3|10\(3\)|10\*\*3|1000)\s*(cells)?/(?=(ul|mm3|ml|cmm))",
+            "10*3/",
+        ),
         (r"^(millions?|mill|mil|m|10\^6|10e6|10\*6|10\(6\)|10\*\*6)\s*(cells)?/(?=(ul|mm3|cmm))", "10*6/"),
         (r"^(10\^9|10e9|10\*9|10\(9\)|g)/l$", "10*9/l"),
         (r"^(10\^12|10e12|10\*12|10\(12\))/l$", "10*12/l"),
@@ -194,7 +208,7 @@ def unit_of(code: str) -> Unit | None:
 
 
 def _parsed(code: str) -> Unit | None:
-    from ucumvert import PintUcumRegistry  # noqa: PLC0415 - 1.5 s, and only for units that no table has
+    from ucumvert import PintUcumRegistry
 
     global _registry
     try:

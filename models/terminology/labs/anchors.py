@@ -16,7 +16,9 @@ class LabTerm(Value, frozen=True):
 
     code: Annotated[str, Meta(description="LOINC code.")]
     component: Annotated[str, Meta(description="What is measured, in our words or the release's.")]
-    property: Annotated[str, Meta(description="mass_conc, substance_conc, enzyme_conc, number_conc, presence, ...")] = ""
+    property: Annotated[str, Meta(description="mass_conc, substance_conc, enzyme_conc, number_conc, presence, ...")] = (
+        ""
+    )
     time: Annotated[str, Meta(description="point or 24 h.")] = "point"
     system: Annotated[str, Meta(description="serum/plasma, blood, urine, ...")] = ""
     scale: Annotated[str, Meta(description="qn, ord, nom or titer.")] = "qn"

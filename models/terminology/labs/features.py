@@ -13,10 +13,74 @@ NAMES = ("query", "name", "trigrams", "exact", "system", "unit", "same_unit", "p
 """Features in order."""
 
 _TURNING = frozenset(
-    "free total direct indirect ionized igg igm iga ige ab ag dna rna rrna ratio beta alpha gamma core surface sulfate reverse uptake"
-    " unsaturated saturation binding clearance hydroxy dihydroxy non corrected index culture crystal cast stain gene mutation"
-    " receptor inhibitor metabolite kappa lambda fetal acid resin subclass excess deficit partial immature segmented band"
-    " conjugated unconjugated black nonblack monoclonal average hdl ldl vldl mb nuclear urea reticulocyte".split()
+    [
+        "free",
+        "total",
+        "direct",
+        "indirect",
+        "ionized",
+        "igg",
+        "igm",
+        "iga",
+        "ige",
+        "ab",
+        "ag",
+        "dna",
+        "rna",
+        "rrna",
+        "ratio",
+        "beta",
+        "alpha",
+        "gamma",
+        "core",
+        "surface",
+        "sulfate",
+        "reverse",
+        "uptake",
+        "unsaturated",
+        "saturation",
+        "binding",
+        "clearance",
+        "hydroxy",
+        "dihydroxy",
+        "non",
+        "corrected",
+        "index",
+        "culture",
+        "crystal",
+        "cast",
+        "stain",
+        "gene",
+        "mutation",
+        "receptor",
+        "inhibitor",
+        "metabolite",
+        "kappa",
+        "lambda",
+        "fetal",
+        "acid",
+        "resin",
+        "subclass",
+        "excess",
+        "deficit",
+        "partial",
+        "immature",
+        "segmented",
+        "band",
+        "conjugated",
+        "unconjugated",
+        "black",
+        "nonblack",
+        "monoclonal",
+        "average",
+        "hdl",
+        "ldl",
+        "vldl",
+        "mb",
+        "nuclear",
+        "urea",
+        "reticulocyte",
+    ]
 )
 """Words that turn one test into another: missing on one side they weigh double."""
 _LIGHT = frozenset({"total", "level", "ab", "virus", "hemoglobin", "ige", "i", "t4", "s", "igg"})
@@ -149,8 +213,12 @@ def unit_fit(code: str, term: LabTerm) -> tuple[float, float]:
     return -1.0, 0.0
 
 
-_UNITLESS = frozenset({"{INR}", "{ratio}", "[pH]", "{specific_gravity}", "{index}", "{score}", "{titer}", "{s_co_ratio}"})
-_LOOSE_KINDS = frozenset({"{INR}", "{index}", "{score}", "[pH]", "{specific_gravity}", "/100{WBCs}", "{s_co_ratio}", "1", "L/s"})
+_UNITLESS = frozenset(
+    {"{INR}", "{ratio}", "[pH]", "{specific_gravity}", "{index}", "{score}", "{titer}", "{s_co_ratio}"}
+)
+_LOOSE_KINDS = frozenset(
+    {"{INR}", "{index}", "{score}", "[pH]", "{specific_gravity}", "/100{WBCs}", "{s_co_ratio}", "1", "L/s"}
+)
 
 
 def _loose(kind: str) -> str:
@@ -160,7 +228,9 @@ def _loose(kind: str) -> str:
     return kind.replace("/1.73m2", "").replace("{creat}", "")
 
 
-_FRACTIONS = frozenset({"number_fraction", "mass_fraction", "volume_fraction", "enzyme_fraction", "saturation", "relative_activity"})
+_FRACTIONS = frozenset(
+    {"number_fraction", "mass_fraction", "volume_fraction", "enzyme_fraction", "saturation", "relative_activity"}
+)
 
 
 def property_fit(told: str, term: LabTerm) -> float:
@@ -176,7 +246,9 @@ def property_fit(told: str, term: LabTerm) -> float:
     return -1.0
 
 
-_DEFAULTS = frozenset({"automated", "naa", "immunoassay", "calculated", "culture", "microscopy", "test strip", "antigen"})
+_DEFAULTS = frozenset(
+    {"automated", "naa", "immunoassay", "calculated", "culture", "microscopy", "test strip", "antigen"}
+)
 
 
 def method_fit(asked: Wording, term: LabTerm) -> float:
@@ -259,4 +331,3 @@ def of(
         (5 - min(term.rank, 5)) / 4,
         min(known.place, 8) / 8,
     )
-

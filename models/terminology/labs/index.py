@@ -13,7 +13,6 @@ from typing import NamedTuple
 from models.terminology.labs.anchors import LabTerm
 from models.terminology.labs.wording import Wording, read
 
-
 IN_BLOOD = frozenset({"serum/plasma", "serum", "plasma", "blood"})
 
 

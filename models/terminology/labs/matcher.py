@@ -94,7 +94,9 @@ class Matcher:
         first = ranked[0]
         second = ranked[1].score if len(ranked) > 1 else first.score - 6
         f = dict(zip(features.NAMES, first.features, strict=True))
-        against = sum(min(0.0, f[name]) for name in ("system", "unit", "property", "method", "scale", "timing", "range"))
+        against = sum(
+            min(0.0, f[name]) for name in ("system", "unit", "property", "method", "scale", "timing", "range")
+        )
         met = [10.0 ** -(r.term.rank / 2) * math.exp(min(0.0, r.score - first.score)) for r in ranked[:8]]
         return [
             first.score,
