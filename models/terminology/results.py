@@ -77,7 +77,7 @@ def read_result(text: str) -> Reading | None:
     ratio = _RATIO.fullmatch(words)
     if ratio:
         return Reading("ratio", _float(ratio["top"]), digits=ratio["top"], high=_float(ratio["bottom"]))
-    return _one(words) or (_one(_FLAG.sub("", words)) if _FLAG.search(words) else None)
+    return _one(_FLAG.sub("", words)) or _one(words)
 
 
 def _one(words: str) -> Reading | None:

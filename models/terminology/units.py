@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Unit(NamedTuple):
@@ -208,7 +208,7 @@ def unit_of(code: str) -> Unit | None:
 
 
 def _parsed(code: str) -> Unit | None:
-    from ucumvert import PintUcumRegistry
+    from ucumvert import PintUcumRegistry  # 1.5 s, and only for units that no table has
 
     global _registry
     try:
@@ -220,7 +220,7 @@ def _parsed(code: str) -> Unit | None:
         return None
 
 
-_registry: object | None = None
+_registry: Any = None
 
 
 def convert(value: float, code: str, to: str) -> float | None:

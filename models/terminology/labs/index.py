@@ -32,11 +32,11 @@ class Index:
         self.terms = tuple(terms)
         self.by_key: dict[str, list[Known]] = defaultdict(list)
         for term in self.terms:
-            keys: set[str] = set()
+            told: set[tuple[str, Wording]] = set()
             for place, name in enumerate((term.component, *term.names)):
                 said = read(name.replace(" unspecified method", ""))
-                if said.key() and (said.key(), said[1:]) not in keys:
-                    keys.add((said.key(), said[1:]))  # type: ignore[arg-type]  # a set of pairs
+                if said.key() and (said.key(), said._replace(words=())) not in told:
+                    told.add((said.key(), said._replace(words=())))
                     self.by_key[said.key()].append(Known(term, said, place))
         self.keys = tuple(self.by_key)
         self.in_blood = frozenset(k for k, held in self.by_key.items() if any(h.term.system in IN_BLOOD for h in held))
