@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from typing import NamedTuple
 
-from adapters.profile import DateSplit, Profile
+from adapters.profile import DateSplit, Profile, SectionRule
 from models.record import Section
 
 Params = tuple[tuple[str, str], ...]
 
 
 class Search(NamedTuple):
-    """One search: the type, its parameters, and whether it asks for a piece by date."""
+    """One search: the type, its parameters, whether it asks for a piece by date, and whether a section is whole without
+    it where the site does not support it."""
 
     resource_type: str
     params: Params
     dated: bool = False
+    optional: bool = False
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Codes of the categories it asks for; () where it asks for none in particular."""
+        values = [part for name, value in self.params if name == "category" for part in value.split(",")]
+        return tuple(value.rpartition("|")[2] for value in values)
 
 
 def searches_of(profile: Profile, section: Section, patient_id: str, today: date) -> list[Search]:
@@ -31,10 +40,22 @@ def searches_of(profile: Profile, section: Section, patient_id: str, today: date
             params["_revinclude"] = "Provenance:target"
         fixed = tuple(params.items())
         if query.split is None:
-            found.append(Search(query.resource_type, fixed))
+            found.append(Search(query.resource_type, fixed, False, query.optional))
         else:
-            found += [Search(query.resource_type, (*fixed, *piece), True) for piece in pieces(query.split, today)]
+            found += [
+                Search(query.resource_type, (*fixed, *piece), True, query.optional)
+                for piece in pieces(query.split, today)
+            ]
     return found
+
+
+def unasked(rule: SectionRule, searches: Collection[Search], declined: Collection[Search] = ()) -> tuple[str, ...]:
+    """Categories of the section that no search asked for, or only one that the site does not support (`declined`)."""
+    asked = {category for search in searches if search not in declined for category in search.categories}
+    own = rule.queries[0].resource_type
+    if any(s.resource_type == own and not s.categories and "code" not in dict(s.params) for s in searches):
+        return ()  # asked without a filter: everything was
+    return tuple(c for c in rule.categories if c not in asked)
 
 
 def pieces(split: DateSplit, today: date) -> list[Params]:

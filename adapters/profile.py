@@ -52,6 +52,11 @@ class Query(Strict):
     params: dict[str, str] = Field(default={}, description="Search parameters besides the patient.")
     patient_param: str = Field(default="patient", description="Name of the parameter that carries the patient.")
     split: DateSplit | None = Field(default=None, description="Ask in pieces by date, side by side.")
+    optional: bool = Field(
+        default=False,
+        description="The section is whole where a site does not support this search. A type that only optional "
+        "queries ask for is asked where the capability statement lists it.",
+    )
 
 
 class SectionRule(Strict):
@@ -59,6 +64,20 @@ class SectionRule(Strict):
 
     queries: tuple[Query, ...] = Field(min_length=1)
     include_provenance: bool = Field(default=False, description="Ask for Provenance with _revinclude.")
+    pages: int = Field(
+        default=1,
+        gt=0,
+        description="Pages of a search in a long chart: the longest begins first. Nothing else hangs on it.",
+    )
+    categories: tuple[str, ...] = Field(
+        default=(), description="Categories that make up the section; the coverage names those that no query asks for."
+    )
+
+    @model_validator(mode="after")
+    def _needed(self) -> SectionRule:
+        if all(query.optional for query in self.queries):
+            raise ValueError("at least one query must not be optional")
+        return self
 
 
 class AnswerRule(Strict):
@@ -148,6 +167,13 @@ class Profile(Strict):
     upgrades: tuple[Upgrade, ...] = Field(
         default=(), description="A site file may override them with the hospital's own windows."
     )
+
+    @property
+    def extra_types(self) -> frozenset[str]:
+        """Types that only optional queries ask for."""
+        queries = [query for rule in self.sections.values() for query in rule.queries]
+        needed = {query.resource_type for query in queries if not query.optional}
+        return frozenset(query.resource_type for query in queries) - needed
 
     @field_validator("quirks")
     @classmethod

@@ -9,10 +9,16 @@ import msgspec
 from adapters.errors import AdapterError, AuthorizationError, BadAnswer, NotSupported
 from adapters.fhir.outcome import is_severe
 from adapters.fhir.search import Found, reject_body
+from adapters.plan import Search
 from models.record import Coverage, CoverageState, Missing, RawResource, Rejected, Section, Value
 
-MOST_REASON = 200
+MOST_REASON = 300
 UNDATED = "asked by date: what carries no date is not found this way"
+WITHHELD = frozenset({"suppressed"})
+"""Issue types that say: some of it was not returned, by rules of the site, consent or what the client may see
+(https://hl7.org/fhir/R4/valueset-issue-type.html)."""
+UNFINISHED = frozenset({"incomplete"})
+"""Issue types that say: not all sources of the site answered in time."""
 
 
 class SectionFetch(Value, frozen=True):
@@ -37,16 +43,19 @@ def section_result(
     whole: bool,
     as_of: str,
     remark: str = "",
+    unasked: Sequence[str] = (),
     requests: int = 0,
 ) -> SectionFetch:
     """Put together what the searches of a section found and how they failed.
 
     `types`: what the section asks for, its own type first. `failures`: one for each search that gave nothing; `whole`
-    when no search of the section succeeded. `remark`: what must be said even of a complete answer.
+    when no search of the section succeeded. `remark`: what must be said even of a complete answer. `unasked`: parts of
+    the section that no search asked for.
     """
     own = sum(raw.resource_type in types for raw in found.resources.values())
     state, reason = judge(own, found, failures, whole=whole)
-    if state in ("present", "empty") and remark:
+    answered = state in ("present", "empty", "filtered", "truncated")
+    if answered:
         reason = "; ".join(p for p in (reason, remark) if p)
     rejected = list(found.rejected)
     for error in failures:
@@ -57,7 +66,6 @@ def section_result(
     missing = tuple(msgspec.structs.replace(m, section=section) for m in found.missing)
     resources = tuple(msgspec.structs.replace(found.resources[key], section=section) for key in sorted(found.resources))
     lost = sum(m.count for m in missing)
-    answered = state in ("present", "empty", "truncated")
     coverage = Coverage(
         section=section,
         site=site,
@@ -65,6 +73,7 @@ def section_result(
         resource_type=next(iter(types)),
         as_of=as_of if answered else "",
         reason=reason[:MOST_REASON],
+        unasked=tuple(unasked) if answered else (),
         offered=len(resources) + len(rejected) + lost,
         stored=len(resources),
         quarantined=len(rejected),
@@ -81,8 +90,22 @@ def section_result(
     )
 
 
+def remarks_on(searches: Collection[Search], declined: Collection[Search], unasked: Sequence[str]) -> str:
+    """What must be said of a section whose searches all ended well."""
+    refused = {category for search in declined for category in search.categories}
+    words = [UNDATED] if any(s.dated for s in searches) else []
+    for lead, codes in (
+        ("not supported by the site", [c for c in unasked if c in refused]),
+        ("not asked for", [c for c in unasked if c not in refused]),
+    ):
+        if codes:
+            words.append(f"{lead}: {', '.join(codes)}")
+    return "; ".join(words)
+
+
 def judge(own: int, found: Found, failures: Sequence[AdapterError], *, whole: bool) -> tuple[CoverageState, str]:
-    """State and reason. `present` and `empty` are said only when every search of the section ran to its end."""
+    """State and reason. `present` and `empty` are said only when every search of the section ran to its end, and the site
+    did not say that it kept something back."""
     if failures:
         worst = min(failures, key=lambda e: _SEVERITY.index(_state_of(e)))
         if own:
@@ -94,6 +117,11 @@ def judge(own: int, found: Found, failures: Sequence[AdapterError], *, whole: bo
     if found.broken or severe:
         reason = f"a page was lost: {found.broken}" if found.broken else f"the site reports: {', '.join(severe)}"
         return "truncated" if own else "failed", reason
+    kinds = {code.split("/")[1] for code in found.outcomes}
+    if kinds & UNFINISHED and (own or not found.rejected):
+        return ("truncated" if own else "failed"), f"the site says that its answer is not complete: {_told(found)}"
+    if kinds & WITHHELD and (own or not (found.rejected or found.missing)):
+        return "filtered", f"the site says that it left some out: {_told(found)}"
     if own:
         return "present", _told(found)
     if found.rejected:

@@ -380,6 +380,7 @@ def _coverage_lines(chart: Chart, rows: Sequence[Coverage], rendered: Rendered) 
             "state": row.state,
             "as_of": row.as_of,
             "reason": clean(row.reason, 300),
+            "unasked": tuple(clean(part, 60) for part in row.unasked),
             "offered": len(offered[(row.section, row.site)]),
             "included": len(offered[(row.section, row.site)] & shown),
         }

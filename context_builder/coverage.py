@@ -10,7 +10,7 @@ from context_builder.facts_words import Level, Wording, day
 from models.record.coverage import Coverage
 
 _STATES = {
-    "failed": "Query failed (unknown)",
+    "failed": "Could not be read (unknown)",
     "not_authorized": "Access refused (unknown)",
     "truncated": "Cut off by a limit, there may be more",
     "stale": "May be out of date",
@@ -21,8 +21,9 @@ _STATES = {
     "none_asserted": "Asserted by the source to be none",
 }
 _LOST = "Incomplete"
+_PARTLY = "Asked in part, the rest is unknown"
 _SAID = {
-    "failed": "query failed",
+    "failed": "could not be read",
     "not_authorized": "access refused",
     "truncated": "cut off by a limit",
     "stale": "may be out of date",
@@ -37,6 +38,7 @@ _NEGATIVES = {
     "medications": "No current medications",
 }
 _REASON_CHARS = (60, 30, 0)
+_UNASKED_CHARS = 90
 
 
 def words(section: str) -> str:
@@ -52,6 +54,12 @@ def silence(section: str, rows: Sequence[Coverage], level: Level, how: Wording) 
     if others or not here:
         lines.append(f"- Unknown: {others or 'nothing is known about this section'}.")
     return lines
+
+
+def identity(rows: Sequence[Coverage], level: Level, how: Wording) -> str:
+    """What to say where nothing tells who the patient is."""
+    said = _by_words([(row, _said(row, level, how)) for row in rows if row.section == "demographics"])
+    return f"Identity is unknown: {said or 'nothing is known about it'}."
 
 
 def gaps(section: str, rows: Sequence[Coverage], level: Level, how: Wording) -> list[str]:
@@ -87,7 +95,7 @@ def _lost(row: Coverage) -> str:
 
 
 def _by_words(said: Sequence[tuple[Coverage, str]]) -> str:
-    """`not asked (A, B); query failed (C)`."""
+    """`not asked (A, B); could not be read (C)`."""
     sites: dict[str, list[str]] = defaultdict(list)
     for row, what in said:
         sites[what].append(clean(row.site, 40) or "the record")
@@ -112,7 +120,10 @@ def coverage_block(
             grouped[_STATES[row.state]][(_detail(row, level, how), words(row.section))].append(site)
         if row.missing or row.quarantined:
             grouped[_LOST][(_lost(row), words(row.section))].append(site)
-    titles = (*_STATES.values(), _LOST)
+        if row.unasked and row.state == "present":  # in other states the reason tells it
+            parts = f"not {', '.join(row.unasked)}" if _REASON_CHARS[level] else ""
+            grouped[_PARTLY][(clean(parts, _UNASKED_CHARS), words(row.section))].append(site)
+    titles = (*_STATES.values(), _PARTLY, _LOST)
     return [f"- {title}: {'; '.join(_group(grouped[title]))}." for title in titles if title in grouped]
 
 

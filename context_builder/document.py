@@ -78,6 +78,7 @@ class CoverageLine(Frozen):
     state: str
     as_of: str = ""
     reason: str = ""
+    unasked: tuple[str, ...] = Field(default=(), description="Parts of the section that nobody asked for, as codes.")
     offered: int = 0
     included: int = 0
 

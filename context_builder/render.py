@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from context_builder.conflicts import conflict_text
-from context_builder.coverage import coverage_block, gaps, is_gap, silence, words
+from context_builder.coverage import coverage_block, gaps, identity, is_gap, silence, words
 from context_builder.facts import PREFIX_BLOCKS, Candidate, free_text
 from context_builder.facts_lines import wording
 from context_builder.facts_text import clean
@@ -164,7 +164,7 @@ class Page:
                 printed += facts
             if block == "demographics":
                 if not per_block[block]:
-                    lines.append("Identity is not in the record.")
+                    lines.append(identity(self.coverage, level, self.how))
                 lines.append(self._as_of())
             elif per_block[block]:
                 lines += gaps(block, self.coverage, level, self.how)

@@ -57,7 +57,7 @@ _COVERAGE_WORDS = {
     "empty": "asked, nothing returned",
     "not_supported": "not offered by the site",
     "not_authorized": "access refused",
-    "failed": "query failed",
+    "failed": "could not be read",
     "not_queried": "not asked",
     "stale": "may be out of date",
     "truncated": "incomplete, more exists",
@@ -346,7 +346,7 @@ def _silence(doc: ContextDocument, section: str) -> list[str]:
     return found
 
 
-def _coverage(lines: Iterable[CoverageLine]) -> list[str]:
+def _coverage(lines: Sequence[CoverageLine]) -> list[str]:
     """One sentence for each state, naming what it concerns."""
     by_state: dict[str, dict[str, list[str]]] = {}
     for line in lines:
@@ -360,6 +360,13 @@ def _coverage(lines: Iterable[CoverageLine]) -> list[str]:
                 for site, sections in sorted(by_state[state].items())
             )
             found.append(f"{words.capitalize()}: {where}")
+    partly: dict[str, list[str]] = {}
+    for line in lines:
+        if line.unasked:
+            partly.setdefault(line.site, []).append(line.section.replace("_", " "))
+    if partly:
+        where = "; ".join(f"{', '.join(s)}{f' at {site}' if site else ''}" for site, s in sorted(partly.items()))
+        found.append(f"Asked in part, the rest is unknown: {where}")
     return found
 
 

@@ -24,7 +24,8 @@ SLOWER_MS = 250
 MOST_POINTS = 0.10
 FEWEST = 5
 """A tenth fewer standard codes counts, among so many entries at least: a test patient has few. Both are ours."""
-_USABLE = GOOD | {"truncated"}
+_PARTIAL = frozenset({"truncated", "filtered"})
+_USABLE = GOOD | _PARTIAL
 _CONTROLS: dict[str, Severity] = {"_count": "info", "_revinclude": "degrades"}
 
 
@@ -48,6 +49,8 @@ def compare(before: ConformanceReport, after: ConformanceReport) -> list[Differe
             )
         for kind in sorted({*before.types, *after.types}):
             found += _type(kind, before.types.get(kind), after.types.get(kind))
+        for kind in sorted(set(after.not_read) - set(before.not_read) - set(before.types)):
+            found.append(_difference("info", "not_read", kind, "not offered", "offered, not read by Chartbrief"))
     return _sorted(found)
 
 
@@ -61,6 +64,8 @@ def compare_with_profile(profile: Profile, report: ConformanceReport) -> list[Di
     searches, reads = blank(profile, datetime.fromisoformat(report.checked_at.replace("Z", "+00:00")))
     for kind, asked in searches.items():
         there = report.types.get(kind)
+        if there is None and kind in profile.extra_types:
+            continue
         bad = [key for key, *_ in asked if there is None or not _answered(_search_of(there, key), there)]
         if bad and len(bad) == len(asked):
             found.append(_difference("breaks", "search", kind, "answered", _told(there)))
@@ -86,7 +91,7 @@ def _search_of(there: TypeFound | None, key: str) -> SearchFound | None:
 def _answered(one: SearchFound | TypeFound | None, there: TypeFound) -> bool:
     if one is None:  # a site file asks for something else instead
         return there.state in _USABLE | {"not_queried"}
-    return one.state in _USABLE | {"not_queried"}
+    return one.state in _USABLE | {"not_queried"} or (isinstance(one, SearchFound) and one.spared)
 
 
 def _wanted_parameter(kind: str, name: str, there: Parameter | None) -> Iterator[Difference]:
@@ -184,7 +189,9 @@ def _one_search(key: str, old: SearchFound, new: SearchFound) -> Difference | No
     if new.state in GOOD and old.state in GOOD:
         severity: Severity = "degrades" if new.state == "empty" else "info"
     elif new.state in _USABLE:
-        severity = "degrades" if new.state == "truncated" and old.state in GOOD else "info"
+        severity = "degrades" if new.state in _PARTIAL and old.state in GOOD else "info"
+    elif new.spared:
+        severity = "degrades" if old.state in _USABLE else "info"
     else:
         severity = "info" if new.state == "not_queried" or old.state not in _USABLE | {"not_queried"} else "breaks"
     return _difference(severity, "search", key, _told(old), _told(new))

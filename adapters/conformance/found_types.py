@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import get_args
@@ -25,6 +25,7 @@ _WORST: tuple[State, ...] = (
     "not_authorized",
     "not_supported",
     "truncated",
+    "filtered",
     "present",
     "empty",
     "not_queried",
@@ -180,15 +181,18 @@ def _one_search(done: Probed, opened: SiteReport, patient_id: str | None) -> Sea
         reason=reason,
         evidence=known,
         refused_with=done.refused_with,
+        optional=done.probe.search.optional,
     )
 
 
 def _together(searches: Sequence[SearchFound]) -> tuple[State, str]:
-    """A type's state from its searches': good when all are, `truncated` when some are."""
+    """A type's state from its searches': good when all that are needed are, `truncated` when some are."""
+    searches = [s for s in searches if not s.spared] or searches
     states = {s.state for s in searches}
-    bad = [s for s in searches if s.state not in GOOD | {"not_queried"}]
+    bad = [s for s in searches if s.state not in GOOD | {"filtered", "not_queried"}]
     if not bad:
-        return ("present" if "present" in states else next(iter(states))), next((s.reason for s in searches), "")
+        state: State = next((s for s in ("filtered", "present") if s in states), searches[0].state)
+        return state, next((s.reason for s in searches if s.reason and s.state == state), searches[0].reason)
     worst = min(bad, key=lambda s: _WORST.index(s.state))
     if len(bad) == len(searches):
         return worst.state, worst.reason
@@ -244,6 +248,14 @@ def _read(kind: str, one: ReadOne, opened: SiteReport, patient_id: str | None) -
         answers=dict(sorted(Counter(status for status, _ in answers).items())),
         resources=one.came,
     )
+
+
+def not_read(opened: SiteReport, used: Collection[str]) -> tuple[str, ...]:
+    """Types that the site declares as searchable by patient and nobody here reads: what a hospital has of its patients and
+    Chartbrief's record has not."""
+    of_patients = {"patient", "subject"}
+    declared = opened.capabilities.types.items()
+    return tuple(sorted(t for t, c in declared if t not in used and of_patients & set(c.search_params)))
 
 
 def blank(profile: Profile, moment: datetime) -> tuple[dict[str, list[tuple[str, ...]]], tuple[str, ...]]:

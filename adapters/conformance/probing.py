@@ -16,10 +16,10 @@ from urllib.parse import quote
 
 import orjson
 
-from adapters.conformance.found_types import Probed, ReadOne, types
+from adapters.conformance.found_types import Probed, ReadOne, not_read, types
 from adapters.conformance.plan import probes_of, types_read
 from adapters.conformance.report import ConformanceReport, Problem, windows
-from adapters.errors import AdapterError, AuthorizationError, ConfigurationError, SiteUnavailable
+from adapters.errors import AdapterError, AuthorizationError, BadAnswer, ConfigurationError, SiteUnavailable
 from adapters.fhir.http import Answer, tallied
 from adapters.fhir.references import Key, References, references_of
 from adapters.source import SiteReport, Source
@@ -41,6 +41,7 @@ MOST_SOFTWARE = 200
 SPARED = frozenset({400, 422})
 """Statuses that may be about one parameter: then the search is tried without it."""
 NO_PATIENT = "no test patient was given: what follows is declared, nothing was probed"
+NO_LIST = "nothing came for a list of categories, and something for one of them: ask one by one (overrides.sections)"
 UNANSWERED = "no answer before the deadline of the check"
 
 
@@ -79,6 +80,7 @@ async def check(
         endpoints_found_in=opened.discovered_by,
         scopes_asked=opened.scopes_asked,
         types=types(source.profile, opened, run.probed, run.read, patient_id, moment),
+        not_read=not_read(opened, {*(p.probe.resource_type for p in run.probed), *run.read}),
         requests=source.requests,
         seconds=round(time.monotonic() - began, 1),
         deadline_passed=run.deadline_passed,
@@ -124,7 +126,9 @@ class Run:
         """`until`: when to stop, by the monotonic clock."""
         self._source, self._opened, self._patient = source, opened, patient_id
         self._began, self._until = time.monotonic(), until
-        self.probed = [Probed(p) for p in probes_of(source.profile, patient_id, moment.date())]
+        extra = source.profile.extra_types - opened.capabilities.types.keys()  # asked where they are declared
+        probes = probes_of(source.profile, patient_id, moment.date())
+        self.probed = [Probed(p) for p in probes if p.resource_type not in extra]
         searched = {p.probe.resource_type for p in self.probed}
         self.read = {kind: ReadOne() for kind in types_read(source.profile, searched)}
         self.deadline_passed = False
@@ -173,10 +177,25 @@ class Run:
                 into.error = None
             except AdapterError as error:
                 into.error = error
-        if into.error is None:
+        if into.error is None and await self._reads_no_list(into):
+            into.error = BadAnswer(NO_LIST, code="list_not_read")
+        elif into.error is None:
             await self._again(into)
         elif into.error.status in SPARED:
             await self._spare(into)
+
+    async def _reads_no_list(self, into: Probed) -> bool:
+        """Whether a search for several categories brought nothing that a search for one of them brings."""
+        search = into.probe.search
+        if len(search.categories) < 2 or any(kind == search.resource_type for kind, _ in into.found.resources):
+            return False
+        for category in search.categories:
+            params = tuple((n, category if n == "category" else v) for n, v in search.params)
+            with tallied(), suppress(AdapterError):
+                alone = await self._source.look(search._replace(params=params), self._patient, 1, [])
+                if any(kind == search.resource_type for kind, _ in alone.resources):
+                    return True
+        return False
 
     async def _again(self, into: Probed) -> None:
         for _ in range(REPEATS):

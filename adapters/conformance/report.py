@@ -109,6 +109,12 @@ class SearchFound(Part):
     reason: str = ""
     evidence: Evidence
     refused_with: str = Field(default="", description="The parameter without which it passes.")
+    optional: bool = Field(default=False, description="The record is whole where the site does not support it.")
+
+    @property
+    def spared(self) -> bool:
+        """Not supported, and not needed."""
+        return self.optional and self.state == "not_supported"
 
 
 class TypeFound(Part):
@@ -164,6 +170,10 @@ class ConformanceReport(Part):
     endpoints_found_in: str = ""
     scopes_asked: tuple[str, ...] = ()
     types: dict[str, TypeFound] = {}
+    not_read: tuple[str, ...] = Field(
+        default=(),
+        description="Types that the site declares as searchable by patient, and that Chartbrief does not read.",
+    )
     requests: int = 0
     seconds: float = 0.0
     deadline_passed: bool = False

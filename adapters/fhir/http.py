@@ -22,11 +22,13 @@ from typing import Any
 from urllib.parse import urljoin
 
 import httpx
+import msgspec
 import orjson
 
 from adapters.egress import Egress, same_origin
 from adapters.errors import BadAnswer, EgressRefused, SiteUnavailable
 from adapters.fhir.pace import Pace, retry_after
+from adapters.fhir.slots import Slots
 from adapters.profile import Limits
 
 for _name in ("httpx", "httpcore", "hpack"):
@@ -41,6 +43,8 @@ KEPT_HEADERS = frozenset({"retry-after", "date", "etag", "location", "content-lo
 ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 """What we ask for and unpack. Stacked or other encodings are refused: their ratio is what bombs are made of."""
 HELD = "held"
+NEXT = b'"next"'
+"""What a page with another page behind it holds. Seen in something else, it costs a free slot 50 ms."""
 Sleep = Callable[[float], Awaitable[None]]
 Form = Mapping[str, str] | Callable[[], Mapping[str, str]]
 
@@ -149,15 +153,17 @@ class Http:
         limits: Limits,
         *,
         pace: Pace | None = None,
+        slots: Slots | None = None,
         sleep: Sleep = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
         seed: int | None = None,
     ) -> None:
-        """`pace`: shared with the site's other clients. `sleep` and `now` (a monotonic clock) belong together."""
+        """`pace` and `slots`: shared with the site's other clients. `sleep` and `now` (a monotonic clock) belong together."""
         self.egress, self.limits = egress, limits
         self._sleep = sleep
         self._random = random.Random(seed)  # noqa: S311  jitter, not cryptography
-        self._slots = asyncio.Semaphore(limits.concurrency)
+        self.slots = slots or Slots(limits.concurrency)
+        self._began = self.slots.now()
         self._pace = pace or Pace(limits.requests_per_second, now)
         connections = httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
         self._gate = _Gated(egress, connections)
@@ -192,12 +198,14 @@ class Http:
         tries: int | None = None,
         worth_retrying: RetryRule | None = None,
         most_bytes: int | None = None,
+        behind: float = 0.0,
     ) -> Answer:
         """Send until there is an answer that is worth reading, within the limits.
 
         `lane` names what is asked for (a resource type): a wait too long for our budget holds only its own lane back.
         `data` may be a function: each try then sends a new form (an assertion is good for one use). `content` is sent as it
-        is; who sends it says with `tries` whether it may be sent again.
+        is; who sends it says with `tries` whether it may be sent again. `behind`: seconds of work that wait for the answer;
+        what more waits for goes first (adapters/fhir/slots.py).
 
         Returns answers of any status that retrying would not change (also the last of a retried one); raises
         SiteUnavailable when nothing came or the site's own waiting time is not over, BadAnswer when the body is unusable,
@@ -211,7 +219,9 @@ class Http:
                     raise SiteUnavailable("the site asked us to wait longer", code="rate_limited", retry_after=held)
                 waited += held
                 await self._sleep(held)
-            answer, problem = await self._once(method, url, dict(headers or {}), data, lane, most_bytes, content)
+            answer, problem = await self._once(
+                method, url, dict(headers or {}), data, lane, most_bytes, content, behind
+            )
             if problem == HELD:
                 continue
             attempt += 1
@@ -243,12 +253,13 @@ class Http:
         data: Form | None,
         lane: str,
         most_bytes: int | None,
-        content: bytes | None = None,
+        content: bytes | None,
+        behind: float,
     ) -> tuple[Answer | None, str]:
-        turn = self._pace.turn()
-        if turn > 0:
-            await self._sleep(turn)
-        async with self._slots:
+        async with self.slots.slot(behind, self._began) as turn:
+            wait = self._pace.turn()  # taken by whoever is first in line, not by whoever came first
+            if wait > 0:
+                await self._sleep(wait)
             if self._pace.held(lane) > 0:  # the site said so while we stood in line
                 return None, HELD
             form = data() if callable(data) else data
@@ -256,8 +267,11 @@ class Http:
                 async with asyncio.timeout(self.limits.request_seconds):
                     began = time.perf_counter()
                     answer = await self._follow(method, url, headers, form, most_bytes, content)
+                    seconds = time.perf_counter() - began
+                    self.slots.took(lane, seconds)
+                    turn.more = NEXT in answer.body
                     if (tally := _TALLY.get()) is not None:
-                        tally.answers.append((answer.status, time.perf_counter() - began))
+                        tally.answers.append((answer.status, seconds))
                     return answer, ""
             except (TimeoutError, httpx.TimeoutException):
                 return None, "timeout"
@@ -318,6 +332,21 @@ class Http:
         return Answer(response.status_code, response.headers.get("content-type", ""), bytes(body), kept)
 
 
+def is_garbled(answer: Answer) -> bool | None:
+    """Whether an answer that should be JSON is a page of something in between, or half a document: it may pass.
+
+    Seen: the login page of a single sign-on, a proxy's "one moment", a body cut off at a gateway's limit, each with status
+    200. What is whole and merely wrong (nested too deep, a bad character, another resource) would come again as it is.
+    """
+    if answer.status != 200:
+        return None
+    try:
+        msgspec.json.decode(answer.text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return answer.unusable().code in ("html_body", "empty_body") or "truncated" in str(error)
+    return False
+
+
 def _worth(answer: Answer, rule: RetryRule | None) -> bool:
-    known = rule(answer) if rule is not None and answer.status >= 400 else None
+    known = rule(answer) if rule is not None else None
     return answer.status in RETRY_STATUS if known is None else known

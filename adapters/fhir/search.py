@@ -84,7 +84,7 @@ async def search(get: Get, first: str, asked: Asked, keep: Keep, into: Found) ->
     total: int | None = None
     while True:
         try:
-            page = await _page(get, url)
+            page = read_page(await get(url))
         except AdapterError as error:
             if into.pages == 0:
                 raise
@@ -116,12 +116,6 @@ async def search(get: Get, first: str, asked: Asked, keep: Keep, into: Found) ->
             return
         seen.add(following)
         url = following
-
-
-async def _page(get: Get, url: str) -> Page:
-    """A page; asked for a second time when its body was cut off, which passes more often than not."""
-    page = read_page(await get(url))
-    return read_page(await get(url)) if page.cut else page
 
 
 def _end(following: str, seen: set[str], barren: int, patience: int, asked: Asked, into: Found) -> str:

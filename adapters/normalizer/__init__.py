@@ -3,7 +3,8 @@
 from adapters.normalizer.assemble import assemble
 from adapters.normalizer.coverage import coverage_from_entries
 from adapters.normalizer.files import parse_file
-from adapters.normalizer.normalize import Disposition, Normalized, normalize, subject_of
+from adapters.normalizer.normalize import Disposition, Normalized, normalize
+from adapters.normalizer.read import subject_of
 from adapters.normalizer.rules import NormalizationRules
 
 __all__ = [

@@ -42,7 +42,7 @@ def coverage_from_entries(
             if here and none_asserted(here) and not bad:
                 state = "none_asserted"
             elif bad and not here:
-                state, said = "failed", f"unreadable: {', '.join(sorted({r.reason for r in bad}))}"
+                state, said = "failed", f"in quarantine: {', '.join(sorted({r.reason for r in bad}))}"
             retrieved = max((o.retrieved for e in here for o in e.origins), default="")
             resources = {(o.resource_type, o.resource_id) for e in here for o in e.origins if o.site == site}
             found.append(

@@ -1,20 +1,25 @@
 """Bytes of a file -> raw resources: a Bundle of any type, NDJSON, an array or a single resource, gzipped or not.
 
-Every item ends as a RawResource or a Rejected that says where it stood; nothing is skipped. Resources are cut out of the
+Every item ends as a RawResource or a Rejected that says where it stood; nothing is skipped. A resource without id takes
+the one in its bundle entry's fullUrl, else one made of its content: the same again whenever it is read. Resources are cut out of the
 file as bytes, so that a number keeps the digits it was sent with (7.10 is not 7.1); only the white space between the
 elements of a bundle's member is dropped, because it belongs to the bundle's indentation.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from adapters.normalizer.read import NotJson, parse
+from adapters.normalizer.read import NotJson, outline, parse, subject_of
 from adapters.normalizer.releases.told import is_fhir_xml, of_the_declared_release, release_of_profiles
+from adapters.normalizer.values import reference_key
 from models.record import RawResource, Rejected, RejectReason
 
 MOST_LINE = 50_000_000
@@ -24,6 +29,8 @@ MOST_UNPACKED = 2_000_000_000
 KEPT_BYTES = 100_000
 """Bytes of a rejected item that go to quarantine beside the reason."""
 MOST_NESTED = 5
+MADE = "content-"
+"""How an id begins that we made of a resource's content, because it came without one."""
 LINES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
 
 Member = bytes | memoryview
@@ -63,6 +70,7 @@ class _Items:
         self.tenant, self.site, self.retrieved = tenant, site, retrieved
         self.resources: list[RawResource] = []
         self.rejected: list[Rejected] = []
+        self.made: Counter[str] = Counter()
 
     def reject(
         self, reason: RejectReason, where: str, content: Member, detail: str = "", head: _Head | None = None
@@ -107,10 +115,7 @@ class _Items:
     def take_resource(self, item: Member, head: _Head, where: str, full_url: str, depth: int) -> None:
         """One resource that is no container."""
         found = head.id.strip() if isinstance(head.id, str) else ""
-        found = found or _id_from(full_url, head.resource_type)
-        if not found:
-            self.reject("missing_id", where, item, "id", head)
-            return
+        found = found or _id_from(full_url, head.resource_type) or self.id_of(item)
         version = head.meta.get("versionId") if isinstance(head.meta, dict) else None
         self.resources.append(
             RawResource(
@@ -122,8 +127,17 @@ class _Items:
                 version=version if isinstance(version, str) else "",
                 retrieved=self.retrieved,
                 fhir_version=release_of_profiles(head.meta) or "R4",
+                full_url="" if _is_implied(full_url, head.resource_type, found) else full_url,
             )
         )
+
+    def id_of(self, item: Member) -> str:
+        """An id for a resource that came without one: of its content, however that is spaced and ordered. The second of
+        two that are equal is another resource (`.2`), for all a file can tell: it is counted, and marked as a duplicate
+        where the chart is put together."""
+        made = MADE + hashlib.sha256(_canonical(bytes(item))).hexdigest()[:40]
+        self.made[made] += 1
+        return made if self.made[made] == 1 else f"{made}.{self.made[made]}"
 
     def take_bundle(self, entries: Member | None, where: str, bundle: Member, depth: int) -> None:
         """The resources of a bundle's entries; a request without resource (DELETE) offers nothing."""
@@ -179,7 +193,28 @@ def parse_file(
         items.reject("not_json", name, data, "XML or HTML; only FHIR JSON is read")
     else:
         _document(items, data, name)
-    return of_the_declared_release(items.resources), items.rejected
+    return _with_its_patient(of_the_declared_release(items.resources)), items.rejected
+
+
+def _with_its_patient(resources: list[RawResource]) -> list[RawResource]:
+    """A file whose only Patient came without id, and whose resources all refer to one: that is its id."""
+    people = [r for r in resources if r.resource_type == "Patient"]
+    if len(people) != 1 or not people[0].resource_id.startswith(MADE) or people[0].full_url:
+        return resources
+    named = {key for r in resources if r is not people[0] if (key := _subject_key(r.content))}
+    kind, _, found = next(iter(named)).rpartition("/") if len(named) == 1 else ("", "", "")
+    if kind != "Patient":
+        return resources
+    return [msgspec.structs.replace(r, resource_id=found) if r is people[0] else r for r in resources]
+
+
+def _subject_key(content: bytes) -> str:
+    """`Patient/id` of the patient a resource refers to; '' when it names none."""
+    try:
+        resource = outline(content)
+    except NotJson:
+        return ""
+    return reference_key(subject_of(resource)) if isinstance(resource, dict) else ""
 
 
 def _document(items: _Items, data: bytes, name: str) -> None:
@@ -255,6 +290,29 @@ def _id_from(full_url: str, kind: str) -> str:
         return full_url.split(":", 2)[2]
     parts = full_url.rstrip("/").split("/")
     return parts[-1] if len(parts) >= 2 and parts[-2] == kind else ""
+
+
+def _is_implied(full_url: str, kind: str, found: str) -> bool:
+    return not full_url or full_url == f"urn:uuid:{found}" or reference_key(full_url) == f"{kind}/{found}"
+
+
+def _canonical(content: bytes) -> bytes:
+    """JSON with its members in order and without margins, every number with the digits it was sent with."""
+    try:
+        value = json.loads(content, parse_float=_Number, parse_int=_Number)
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()
+    except (ValueError, RecursionError):
+        return content
+
+
+class _Number:
+    """A number as it was spelled."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"number {self.text}"
 
 
 def _utf8(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from msgspec import Meta
 from adapters.normalizer import care, conditions, documents, medications, observations, people
 from adapters.normalizer.base import Neighbours, Source
 from adapters.normalizer.names import display_name
-from adapters.normalizer.read import Json, NotJson, Reader, outline, parse
+from adapters.normalizer.read import Json, NotJson, Reader, outline, parse, subject_of
 from adapters.normalizer.releases import READABLE, UNREAD, Turned, in_r4, written_in
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from adapters.normalizer.values import reference_key
@@ -96,30 +96,30 @@ def normalize(
     rejected: Iterable[Rejected] = (),
     missing: Iterable[Missing] = (),
     patient_id: str | None = None,
-    aliases: Mapping[str, str] | None = None,
 ) -> Normalized:
     """Read `resources` of one site. Never raises for what a source sent: what cannot be read is in `quarantine`.
 
     `patient_id`: the patient's id at the site; resources that say they are about somebody else are quarantined.
-    Repeated deliveries of the same resource and version count once. References are resolved among `resources`; `aliases`
-    are other names they go by there (a bundle's fullUrl -> Type/id).
+    Repeated deliveries of the same resource and version count once. References are resolved among `resources`, by type and
+    id or by the fullUrl they had in a bundle.
     """
     rules = rules or DEFAULT_RULES
     unique = _unique(resources)
     newest = _newest(unique)
     # Read first what others refer to; everything else only when its turn comes: a patient's JSON trees never stand in
     # memory all at once, which would cost a third of the time.
-    held = {key: _resource(raw, patient_id) for key, raw in newest if raw.resource_type in REFERRED_TO}
+    aliases = {raw.full_url: f"{raw.resource_type}/{raw.resource_id}" for _, raw in newest if raw.full_url}
+    held = {key: _resource(raw, patient_id, aliases) for key, raw in newest if raw.resource_type in REFERRED_TO}
     neighbours = _neighbours([(unique[key], item) for key, item in held.items() if not isinstance(item, Rejected)])
-    for url, name in (aliases or {}).items():
-        neighbours.alias(url, name)
+    for url, name in aliases.items():
+        neighbours.alias(reference_key(url) or url, name)
     entries: list[AnyEntry] = []
     turned_away, refused, unreadable = list(rejected), list[Rejected](), list[Rejected]()
     names = {key: "/".join(key[2:]) for key in unique}
     dispositions: dict[str, Disposition] = dict.fromkeys(names.values(), "raw_only")
     for key, raw in newest:
         kind, name = raw.resource_type, names[key]
-        resource = held.pop(key, None) or _resource(raw, patient_id)
+        resource = held.pop(key, None) or _resource(raw, patient_id, aliases)
         if isinstance(resource, Rejected):
             refused.append(resource)
             dispositions[name] = "quarantined"
@@ -170,7 +170,7 @@ def _newest(resources: dict[Key, RawResource]) -> list[tuple[Key, RawResource]]:
     return list(best.values())
 
 
-def _resource(raw: RawResource, patient_id: str | None) -> Json | Rejected:
+def _resource(raw: RawResource, patient_id: str | None, aliases: Mapping[str, str]) -> Json | Rejected:
     """The parsed resource in R4's shape, or why it cannot be read as one of this patient's."""
     kind = raw.resource_type
     if raw.fhir_version in UNREAD:
@@ -191,7 +191,7 @@ def _resource(raw: RawResource, patient_id: str | None) -> Json | Rejected:
         if release in UNREAD:
             return _reject(raw, "unsupported_version", f"written in {release}; {READABLE}")
         shaped = in_r4(resource, kind, release)
-    if patient_id is not None and _is_stranger(raw, shaped, patient_id):
+    if patient_id is not None and _is_stranger(raw, shaped, patient_id, aliases):
         return _reject(raw, "wrong_patient", "subject")
     return shaped
 
@@ -224,6 +224,9 @@ def _read(reader: Callable[[Source], Sequence[Any]], source: Source) -> list[Any
         and source.raw.resource_type != "Patient"
     ):
         source.flag("missing_subject", "subject")
+    sent = item.get("id")
+    if not isinstance(sent, str) or sent.strip() != source.raw.resource_id:  # see files.py
+        source.tolerated("id")
     if item.get("modifierExtension"):
         source.flag("unread_modifier", "modifierExtension")
     try:
@@ -245,25 +248,11 @@ def _reject(raw: RawResource, reason: RejectReason, detail: str) -> Rejected:
     )
 
 
-SUBJECTS = ("subject", "patient", "beneficiary")
-"""Elements that name the patient, by resource type."""
-
-
-def subject_of(resource: Json) -> str:
-    """The reference of the patient a resource is about, as sent; '' when it does not say."""
-    for key in SUBJECTS:
-        holder = resource.get(key)
-        if isinstance(holder, dict):
-            reference = holder.get("reference")
-            if isinstance(reference, str) and reference:
-                return reference
-    return ""
-
-
-def _is_stranger(raw: RawResource, resource: Json, patient_id: str) -> bool:
+def _is_stranger(raw: RawResource, resource: Json, patient_id: str, aliases: Mapping[str, str]) -> bool:
     if raw.resource_type == "Patient":
         return raw.resource_id != patient_id
     subject = subject_of(resource)
+    subject = aliases.get(subject, subject)
     if not subject or subject.startswith("#") or subject == f"Patient/{patient_id}":
         return False
     key = reference_key(subject)

@@ -77,6 +77,21 @@ def outline(content: bytes) -> Any:
     return {"resourceType": found.resource_type} | {k: v for k, v in subjects.items() if v is not None}
 
 
+SUBJECTS = ("subject", "patient", "beneficiary")
+"""Elements that name the patient, by resource type."""
+
+
+def subject_of(resource: Json) -> str:
+    """The reference of the patient a resource is about, as sent; '' when it does not say."""
+    for key in SUBJECTS:
+        holder = resource.get(key)
+        if isinstance(holder, dict):
+            reference = holder.get("reference")
+            if isinstance(reference, str) and reference:
+                return reference
+    return ""
+
+
 class NotJson(ValueError):
     """The bytes are no JSON. `where` is the position, without the text around it."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
 
-from adapters.errors import AdapterError, BadAnswer, ConfigurationError, SiteUnavailable
-from adapters.fhir.http import Http
+from adapters.errors import BadAnswer, ConfigurationError, SiteUnavailable
+from adapters.fhir.http import Http, is_garbled
+from adapters.fhir.slots import MOST_BEHIND
 from models.record import Value
 
 DISCOVERY_TRIES = 2
@@ -37,7 +38,17 @@ async def discover(http: Http, base: str, oauth: Mapping[str, str]) -> SmartConf
     https://hl7.org/fhir/smart-app-launch/conformance.html . Raises ConfigurationError when neither names a token
     endpoint, SiteUnavailable when nothing came.
     """
-    problem: AdapterError | None = None
+    return endpoints(await published(http, base), oauth)
+
+
+class Unpublished(NamedTuple):
+    """Why there is no smart-configuration."""
+
+    why: SiteUnavailable | ConfigurationError
+
+
+async def published(http: Http, base: str) -> SmartConfiguration | Unpublished:
+    """The smart-configuration of a server, or why there is none."""
     words = "no token_endpoint in it"
     try:
         answer = await http.send(
@@ -46,6 +57,8 @@ async def discover(http: Http, base: str, oauth: Mapping[str, str]) -> SmartConf
             headers={"Accept": "application/json"},
             lane="smart-configuration",
             tries=DISCOVERY_TRIES,
+            behind=MOST_BEHIND,
+            worth_retrying=is_garbled,
         )
         if answer.status == 200:
             document = answer.json()
@@ -54,10 +67,19 @@ async def discover(http: Http, base: str, oauth: Mapping[str, str]) -> SmartConf
         else:
             words = f"HTTP {answer.status}"
             if answer.status >= 500 or answer.status == 429:
-                problem = SiteUnavailable(words, code=f"http_{answer.status}", status=answer.status)
-    except (BadAnswer, SiteUnavailable) as error:
+                return Unpublished(SiteUnavailable(words, code=f"http_{answer.status}", status=answer.status))
+    except SiteUnavailable as error:
+        return Unpublished(error)
+    except BadAnswer as error:
         words = error.code
-        problem = error if isinstance(error, SiteUnavailable) else None
+    problem = f"the site publishes no token endpoint (smart-configuration: {words})"
+    return Unpublished(ConfigurationError(problem, code="no_token_endpoint"))
+
+
+def endpoints(found: SmartConfiguration | Unpublished, oauth: Mapping[str, str]) -> SmartConfiguration:
+    """What was published, else what the capability statement says; raises the reason when it says nothing either."""
+    if isinstance(found, SmartConfiguration):
+        return found
     if oauth.get("token"):
         return SmartConfiguration(
             token_endpoint=oauth["token"],
@@ -65,11 +87,7 @@ async def discover(http: Http, base: str, oauth: Mapping[str, str]) -> SmartConf
             revocation_endpoint=oauth.get("revoke", ""),
             source="capability-statement",
         )
-    if problem is not None:
-        raise problem
-    raise ConfigurationError(
-        f"the site publishes no token endpoint (smart-configuration: {words})", code="no_token_endpoint"
-    )
+    raise found.why
 
 
 def _read(document: dict[str, Any]) -> SmartConfiguration:

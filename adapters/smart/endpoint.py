@@ -11,6 +11,7 @@ from urllib.parse import quote
 from adapters.errors import AdapterError, AuthorizationError, BadAnswer, ConfigurationError, SiteUnavailable
 from adapters.fhir.http import Answer, Http
 from adapters.fhir.pace import http_date
+from adapters.fhir.slots import MOST_BEHIND
 from adapters.profile import SiteConfig
 from adapters.smart.discovery import SmartConfiguration
 from adapters.smart.keys import KeyPair
@@ -121,6 +122,7 @@ class TokenEndpoint:
             headers=headers,
             data=lambda: self._form(endpoint, fields),
             lane="token",
+            behind=MOST_BEHIND,
             tries=tries,
         )
 

@@ -41,7 +41,8 @@ CoverageState = Literal[
 """present: asked and answered with data. none_asserted: the source explicitly says there is none ("no known
 allergies"). empty: asked, answered with nothing. not_supported: the site does not expose it. not_authorized: scope or
 403. failed: the query broke. not_queried: nobody asked. stale: older than its freshness target. truncated: a cap
-stopped us, there may be more. filtered: left out by policy. Only `none_asserted` may be worded as a negative."""
+stopped us, there may be more. filtered: answered, and some left out by policy: ours, or the site's own, which says so. Only
+`none_asserted` may be worded as a negative."""
 
 RESOURCE_TYPE_OF_SECTION: dict[Section, str] = {
     "demographics": "Patient",
@@ -70,6 +71,9 @@ class Coverage(Value, frozen=True):
     resource_type: Annotated[str, Meta(description="FHIR type that was asked for.")] = ""
     as_of: Annotated[str, Meta(description="When this was last true, ISO 8601 UTC; empty when never asked.")] = ""
     reason: Annotated[str, Meta(description="Why, in words without PHI (status, OperationOutcome code, cap).")] = ""
+    unasked: Annotated[
+        tuple[str, ...], Meta(description="Parts of the section nobody asked for, as category codes.")
+    ] = ()
     offered: Annotated[int, Meta(ge=0, description="Resources the site offered for it.")] = 0
     stored: Annotated[int, Meta(ge=0, description="Of these: kept and readable.")] = 0
     quarantined: Annotated[int, Meta(ge=0, description="Of these: kept, but unusable.")] = 0
@@ -78,4 +82,5 @@ class Coverage(Value, frozen=True):
     @property
     def complete(self) -> bool:
         """True when the section can be read as all the site had to say."""
-        return self.state in ("present", "none_asserted", "empty") and self.missing == 0 and self.quarantined == 0
+        whole = self.state in ("present", "none_asserted", "empty") and not self.unasked
+        return whole and self.missing == 0 and self.quarantined == 0

@@ -39,6 +39,9 @@ class RawResource(Value, frozen=True):
     fhir_version: Annotated[str, Meta(description="DSTU2, R4, R4B or R5.")] = "R4"
     section: Annotated[Section | None, Meta(description="Section whose query offered it, when known.")] = None
     api: Annotated[str, Meta(description="Which of the site's APIs answered.")] = "fhir"
+    full_url: Annotated[
+        str, Meta(description="fullUrl of the bundle entry it stood in, where type and id do not tell it already.")
+    ] = ""
 
     @property
     def content_hash(self) -> str:

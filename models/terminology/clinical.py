@@ -93,6 +93,7 @@ CATEGORY_SECTION: dict[str, str] = {
     "labs": "labs",
     "imaging": "labs",
     "procedure": "labs",
+    "clinical-test": "labs",
     "social-history": "social_history",
     "social history": "social_history",
     "smartdata": "assessments",
@@ -106,6 +107,7 @@ CATEGORY_SECTION: dict[str, str] = {
     "sdoh": "assessments",
     "treatment-intervention-preference": "assessments",
     "care-experience-preference": "assessments",
+    "observation-adi-documentation": "assessments",
 }
 
 NO_ALLERGY_SNOMED = frozenset(

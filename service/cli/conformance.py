@@ -58,6 +58,7 @@ def show(report: ConformanceReport, files: list[str]) -> None:
     render.row(made, "FHIR", report.fhir_version or "not said")
     render.row(made, "scopes refused", ", ".join(report.refused()) or "none")
     render.row(made, "not declared", ", ".join(report.missing()) or "none")
+    render.row(made, "offered, not read", ", ".join(report.not_read) or "none")
     took = f"{report.requests} requests in {report.seconds} s"
     render.row(made, "probes", f"live, {took}" if report.probed else report.not_probed_because)
     if report.deadline_passed:

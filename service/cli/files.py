@@ -46,22 +46,7 @@ class _Subject(msgspec.Struct):
     beneficiary: _Reference | None = None
 
 
-class _Named(msgspec.Struct, rename="camel"):
-    resource_type: str = ""
-    id: str = ""
-
-
-class _Entry(msgspec.Struct, rename="camel"):
-    full_url: str = ""
-    resource: _Named | None = None
-
-
-class _Bundle(msgspec.Struct):
-    entry: list[_Entry] = []
-
-
 _subject_decoder = msgspec.json.Decoder(_Subject)
-_bundle_decoder = msgspec.json.Decoder(_Bundle)
 
 
 @dataclass
@@ -156,7 +141,7 @@ def load(
         resources, rejected = parse_file(data, path.name, tenant=TENANT, site=SITE, retrieved=instant)
         loaded.resources.extend(resources)
         loaded.rejected.extend(rejected)
-        loaded.aliases.update(_aliases(data))
+        loaded.aliases.update({r.full_url: f"{r.resource_type}/{r.resource_id}" for r in resources if r.full_url})
     if not loaded.resources:
         raise _nothing(loaded)
     return loaded
@@ -171,7 +156,7 @@ def normalize(loaded: Loaded, patient: str | None) -> Result:
         resources, rejected = groups[patient] + loaded.shared(), _rejected_of(loaded, groups[patient])
     else:
         resources, rejected = loaded.resources, loaded.rejected
-    normalized = normalize_resources(resources, rejected=rejected, aliases=loaded.aliases)
+    normalized = normalize_resources(resources, rejected=rejected)
     owner = {(r.resource_type, r.resource_id): pid for pid, group in groups.items() for r in group}
     parts: dict[str, list[AnyEntry]] = {pid: [] for pid in groups}
     for entry in normalized.entries:
@@ -207,7 +192,7 @@ def chart_of(loaded: Loaded, patient: str | None) -> Chart:
     pid = patient.removeprefix("Patient/") if patient is not None else next(iter(groups), UNNAMED)
     own = _only(groups, pid) if groups else []
     rejected = _rejected_of(loaded, own)
-    normalized = normalize_resources(own + loaded.shared(), rejected=rejected, aliases=loaded.aliases)
+    normalized = normalize_resources(own + loaded.shared(), rejected=rejected)
     coverage = coverage_from_entries(normalized.entries, (SITE,), quarantine=normalized.quarantine)
     return assemble(TENANT, pid, normalized.entries, coverage, as_of=loaded.instant, ledger=normalized.ledger)
 
@@ -318,18 +303,6 @@ def _rejected_of(loaded: Loaded, own: list[RawResource]) -> list[Rejected]:
     """Nobody can say whose a broken thing is, so whoever is asked about hears of it, unless it names another."""
     others = {r.resource_id for r in loaded.resources if r.resource_type == "Patient"} - {r.resource_id for r in own}
     return [r for r in loaded.rejected if not (r.resource_type == "Patient" and r.resource_id in others)]
-
-
-def _aliases(data: bytes) -> dict[str, str]:
-    try:
-        entries = _bundle_decoder.decode(data).entry
-    except (msgspec.DecodeError, UnicodeDecodeError):  # NDJSON, a single resource or a damaged bundle
-        return {}
-    return {
-        e.full_url: f"{e.resource.resource_type}/{e.resource.id}"
-        for e in entries
-        if e.resource and e.resource.resource_type and e.full_url and e.resource.id
-    }
 
 
 def _identity(chart: Chart) -> dict[str, Any]:

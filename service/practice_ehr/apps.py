@@ -1,7 +1,8 @@
 """Apps that people let into their records: launches, sign-in and consent, codes, rotating refresh tokens, id_tokens.
 
 https://hl7.org/fhir/smart-app-launch/app-launch.html . A code is good once, for the redirect URI and the PKCE challenge
-it was made for; a refresh token is good once, and using it twice ends the whole authorization (RFC 9700, 4.14.2).
+it was made for; a refresh token is good once, and using it twice ends the whole authorization (RFC 9700, 4.14.2), except once more within
+the grace period of servers that have one.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class Apps:
         self._codes: dict[str, Code] = {}
         self._refresh: dict[str, Code] = {}
         self._used: dict[str, str] = {}
+        self._spent: dict[str, tuple[Code, float]] = {}
+        """Refresh tokens that were used, and until when they are answered once more."""
         self._dead: set[str] = set()
         for client_id, app in apps.items():
             self.register(client_id, app)
@@ -289,6 +292,11 @@ class Apps:
     def _for_refresh(self, client_id: str, given: str) -> Json:
         with self._lock:
             code = self._refresh.pop(given, None)
+            if code is not None:
+                self._spent[given] = (code, self._server.now() + self._rules.refresh_grace_seconds)
+            else:
+                code, until = self._spent.pop(given, (None, 0.0))
+                code = code if self._server.now() < until else None
             if code is None:
                 family = self._used.get(given)
                 if family:

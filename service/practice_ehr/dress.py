@@ -135,6 +135,11 @@ class Authorization(Strict):
     refresh_tokens: Literal["all", "confidential", "none"] = Field(
         default="all", description="Which apps get refresh tokens where offline_access is granted."
     )
+    refresh_grace_seconds: int = Field(
+        default=0,
+        ge=0,
+        description="A used refresh token is answered once more within this time, for clients that lost the answer.",
+    )
     aud_slash: bool = Field(default=False, description="`aud` must have a slash at the end.")
     scopes: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
     denied_types: tuple[str, ...] = Field(default=(), description="Types never granted, silently.")

@@ -18,6 +18,8 @@ from service.practice_ehr.store import Store, target_of
 from service.practice_ehr.wear import chosen, of_category
 from service.practice_ehr.writing import Writing
 
+MOST_KNOWN = 100
+"""Searches whose matches are kept."""
 SHARED = frozenset({"Medication", "Practitioner", "PractitionerRole", "Organization", "Location"})
 
 
@@ -28,6 +30,7 @@ class FhirServer:
         self._dress, self._store = dress, store
         self.pages = Pages(dress.paging)
         self.writing = Writing(dress, store)
+        self._known: dict[tuple[object, ...], tuple[int, tuple[Json, ...]]] = {}
 
     def answer(self, exchange: Exchange) -> Reply:
         """Answer an authorized request; raises Refused."""
@@ -64,11 +67,24 @@ class FhirServer:
             return self._bundle(exchange, self._further(exchange))
         number = self._number(values)
         query = parse_query(self._dress, kind, exchange.params, strict=exchange.strict)
+        matches = self._matches(exchange, query)
+        return self._bundle(exchange, self._start(exchange, query, matches, f"{exchange.base}/{kind}", number))
+
+    def _matches(self, exchange: Exchange, query: Query) -> tuple[Json, ...]:
+        """What a search finds. Kept until something changes: who walks by page number asks the same for each page."""
+        kind = query.resource_type
+        asked = (kind, tuple(query.criteria), query.sort, exchange.only_patient)
+        revision, known = self._store.revision, self._known.get(asked)
+        if known is not None and known[0] == revision:
+            return known[1]
         listed = [
             r for r in select(self._store, kind, query.criteria) if not self._unlisted(r) and self._own(exchange, r)
         ]
-        matches = sort(listed, kind, query.sort)
-        return self._bundle(exchange, self._start(exchange, query, matches, f"{exchange.base}/{kind}", number))
+        matches = tuple(sort(listed, kind, query.sort))
+        while len(self._known) >= MOST_KNOWN:
+            self._known.pop(next(iter(self._known)), None)
+        self._known[asked] = (revision, matches)
+        return matches
 
     def _unlisted(self, resource: Json) -> bool:
         return any(

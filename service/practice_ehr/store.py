@@ -21,6 +21,8 @@ class Store:
         self._versions: dict[tuple[str, str], int] = {}
         self._compartments: dict[str, dict[str, dict[str, None]]] = {}
         self._provenance: dict[str, dict[str, None]] = {}
+        self.revision = 0
+        """Grows with each change: what was found before it may not be true any more."""
 
     def load(self, resources: Iterable[Json]) -> None:
         """Take resources in; one that is already there becomes its next version."""
@@ -34,6 +36,7 @@ class Store:
         self._unindex(kind, found)
         version = self._versions.get((kind, found), 0) + 1
         self._versions[(kind, found)] = version
+        self.revision += 1
         kept = dict(resource)
         self._stamp(kept, version, at or datetime.now(UTC))
         self._by_type.setdefault(kind, {})[found] = kept
@@ -43,6 +46,7 @@ class Store:
         """Take one resource away; it simply vanishes, as in real EHRs."""
         self._unindex(kind, found)
         self._by_type.get(kind, {}).pop(found, None)
+        self.revision += 1
 
     def get(self, kind: str, found: str) -> Json | None:
         """One resource."""

@@ -20,8 +20,9 @@ from service.store.reread import reread, unreadable
 from service.store.vault import Vault
 from service.store.words import UnknownPatient, UnknownSite, as_json, clean, instant
 
-GOOD = ("present", "empty", "none_asserted", "truncated")
-"""The site answered; `truncated` not to the end, so that nothing can be said to have vanished."""
+GOOD = ("present", "empty", "none_asserted", "truncated", "filtered")
+"""The site answered; `truncated` not to the end, so that nothing can be said to have vanished. What a site begins to hold
+back (`filtered`) is as gone as what it deleted, and the coverage says so."""
 MOST_ID = 200
 """FHIR ids have at most 64 characters. A longer one than this does not fit an index; such a resource is quarantined."""
 

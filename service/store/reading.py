@@ -177,11 +177,11 @@ def _coverage(db: Connection, place: dict[str, str], moment: str) -> tuple[Cover
 
 
 def _aged(line: Coverage, moment: str, hours: float) -> Coverage:
-    if line.state not in ("present", "empty", "none_asserted", "truncated") or not line.as_of:
+    if line.state not in ("present", "empty", "none_asserted", "truncated", "filtered") or not line.as_of:
         return line
     if (instant(moment) - instant(line.as_of)).total_seconds() <= hours * 3600:
         return line
     old = f"older than {hours:g} hours"
-    if line.state == "truncated":  # that a cap stopped us is the graver news
+    if line.state in ("truncated", "filtered"):  # that something was left out is the graver news
         return msgspec.structs.replace(line, reason=f"{line.reason}; {old}" if line.reason else old)
     return msgspec.structs.replace(line, state="stale", reason=old)

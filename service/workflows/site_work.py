@@ -117,7 +117,7 @@ class _SiteWork:
 
     async def _fetch_all(self, source: Source, there: str, wanted: Sequence[Section]) -> None:
         """All sections side by side. While some are committed, others go on; those that end meanwhile go together."""
-        tasks = {asyncio.create_task(source.fetch(there, s)): s for s in wanted}
+        tasks = {asyncio.create_task(source.fetch(there, s)): s for s in source.longest_first(wanted)}
         pending: set[asyncio.Task[SectionFetch]] = set(tasks)
         try:
             while pending:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from adapters.errors import ConfigurationError
-from adapters.plan import pieces
+from adapters.plan import pieces, searches_of, unasked
 from adapters.profile import DateSplit, load_profile, load_site, parse_site, vendors
 from models.record import SECTIONS
+from models.terminology.clinical import CATEGORY_SECTION
 
 SITE = {"name": "mercy", "fhir_base": "https://fhir.mercy.example.org/R4", "client_id": "c"}
 
@@ -22,6 +25,32 @@ def test_every_profile_says_something_on_every_section(vendor):
     )
 
 
+def test_the_categories_of_a_section_are_those_the_normalizer_puts_there():
+    """What is read from files is asked of sites, or named as not asked for."""
+    spelled_otherwise = {"vital signs", "vitals", "lab", "labs", "social history", "smartdata"}
+    for section in ("vitals", "labs", "social_history", "assessments"):
+        read = {code for code, place in CATEGORY_SECTION.items() if place == section} - spelled_otherwise
+        rule = load_profile("generic").sections[section]
+        assert set(rule.categories) == read
+        searches = searches_of(load_profile("generic"), section, "p1", date(2026, 11, 25))
+        assert unasked(rule, searches) == () and len(searches) <= 2
+        assert not searches[0].optional and len(searches[0].categories) == 1, "a rare category costs no large one"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "section", "wanted"),
+    [
+        ("epic", "labs", ("procedure", "clinical-test")),
+        ("epic", "vitals", ()),
+        ("oracle_health", "labs", ("clinical-test",)),
+        ("athenahealth", "assessments", ()),
+    ],
+)
+def test_what_a_vendor_is_not_asked_for_follows_from_its_searches(vendor, section, wanted):
+    profile = load_profile(vendor)
+    assert unasked(profile.sections[section], searches_of(profile, section, "p1", date(2026, 11, 25))) == wanted
+
+
 @pytest.mark.parametrize(
     "over",
     [
@@ -31,6 +60,7 @@ def test_every_profile_says_something_on_every_section(vendor):
         {"limits": {"concurrency": 1000}},
         {"sections": {"vitals": {"queries": [{"resource_type": "Observation", "parms": {}}]}}},
         {"sections": {"vitals": {"queries": []}}},
+        {"sections": {"vitals": {"queries": [{"resource_type": "Observation", "optional": True}]}}},
         {"sections": {"weather": {"queries": [{"resource_type": "Observation"}]}}},
         {"answers": [{"status": 403, "means": "give_up"}]},
         {"answers": [{"status": 200, "means": "failed"}]},

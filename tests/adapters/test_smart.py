@@ -6,6 +6,7 @@ import asyncio
 import email.utils
 import json
 import time
+from collections import Counter
 
 import pytest
 from adapter_kit import Clock, Reply, WireServer, bundle, key_pair, observation, opened, routes, site_at
@@ -225,6 +226,8 @@ async def test_twenty_parallel_401s_make_one_renewal():
             *(source.get(f"{server.base}/Observation?n={n}", "Observation") for n in range(20))
         )
     assert {a.status for a in answers} == {200} and len(server.token_requests) == 2
+    shown = Counter(r.headers["authorization"] for r in server.requests if r.path.endswith("/Observation"))
+    assert shown == {"Bearer tok-1": 20, "Bearer tok-2": 20}, "all were refused, and all came through"
 
 
 async def test_a_site_that_always_says_401_is_not_asked_for_tokens_again_and_again():

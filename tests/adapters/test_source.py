@@ -22,11 +22,15 @@ from adapter_kit import (
     site_at,
 )
 
+from adapters.normalizer import normalize
 from models.record import SECTIONS
 
 LOGIN = Reply(200, b"<html>Sign in</html>", {"content-type": "text/html"})
 FORBIDDEN, BROKEN, NOWHERE = Reply(403, outcome("error", "forbidden")), Reply(503), Reply(404)
-TWO = {"queries": [{"resource_type": "Observation", "params": {"category": c}} for c in ("survey", "sdoh")]}
+TWO = {
+    "categories": ["survey", "sdoh"],
+    "queries": [{"resource_type": "Observation", "params": {"category": c}} for c in ("survey", "sdoh")],
+}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +40,11 @@ TWO = {"queries": [{"resource_type": "Observation", "params": {"category": c}} f
         (bundle(), "empty", ""),
         (bundle(outcome("warning", "processing", "Mary Canary", "4101")), "empty", "warning/processing/4101"),
         (bundle(observation("o1"), outcome("information", "informational")), "present", "information/informational"),
+        (bundle(observation("o1"), outcome("warning", "suppressed", "Canary", "59204")), "filtered", "warning/suppressed/59204"),
+        (bundle(outcome("information", "suppressed")), "filtered", "left some out"),
+        (bundle({"resourceType": "Observation"}, outcome("warning", "suppressed")), "failed", "quarantine"),
+        (bundle(observation("o1"), outcome("warning", "incomplete")), "truncated", "not complete: warning/incomplete"),
+        (bundle(outcome("warning", "incomplete")), "failed", "not complete"),
         (bundle(outcome("error", "exception", "Mary Canary")), "failed", "error/exception"),
         (bundle(observation("o1"), outcome("fatal", "timeout")), "truncated", "fatal/timeout"),
         (bundle({"resourceType": "Observation"}), "failed", "quarantine"),
@@ -58,7 +67,7 @@ TWO = {"queries": [{"resource_type": "Observation", "params": {"category": c}} f
 async def test_one_search_one_state(answer, state, reason):
     line = (await fetch({"/Observation": answer})).coverage
     assert (line.state, reason in line.reason) == (state, True), line
-    assert bool(line.as_of) == (state in ("present", "empty", "truncated")) and "Canary" not in line.reason
+    assert bool(line.as_of) == (state in ("present", "empty", "filtered", "truncated")) and "Canary" not in line.reason
     assert line.complete is (state in ("present", "empty"))
 
 
@@ -88,6 +97,69 @@ async def test_a_section_of_two_searches_never_looks_whole_when_one_was_refused(
     line = (await fetch(table, "assessments", overrides={"sections": {"assessments": TWO}})).coverage
     assert line.state == state
     assert line.complete is (state in ("present", "empty")) and (state in ("present", "empty")) is (line.reason == "")
+
+
+REST = [
+    {"resource_type": "Observation", "params": {"category": c}, "optional": c != "survey"}
+    for c in ("survey", "sdoh,exam")
+]
+PARTS = {"categories": ["survey", "sdoh", "exam", "therapy"], "queries": REST}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("main", "rest", "state", "unasked", "words"),
+    [
+        (bundle(), bundle(observation("e")), "present", ["therapy"], "not asked for: therapy"),
+        (bundle(), bundle(), "empty", ["therapy"], "not asked for: therapy"),
+        (bundle(observation("a")), NOWHERE, "present", ["sdoh", "exam", "therapy"],
+         "not supported by the site: sdoh, exam; not asked for: therapy"),
+        (bundle(observation("a")), FORBIDDEN, "truncated", ["therapy"], "a part could not be read: not_authorized"),
+        (bundle(observation("a")), BROKEN, "truncated", ["therapy"], "http_503"),
+        (BROKEN, NOWHERE, "failed", [], "http_503"),
+        (NOWHERE, NOWHERE, "not_supported", [], "404"),
+    ],
+)  # fmt: skip
+async def test_what_a_section_was_not_asked_for_is_told_and_only_what_is_needed_can_fail_it(
+    main, rest, state, unasked, words
+):
+    table = {"/Observation?category=survey": main, "/Observation?category=sdoh,exam": rest}
+    line = (await fetch(table, "assessments", overrides={"sections": {"assessments": PARTS}})).coverage
+    assert (line.state, list(line.unasked)) == (state, unasked) and not line.complete
+    assert words in line.reason, line.reason
+
+
+async def test_a_search_without_a_category_or_for_all_of_them_leaves_nothing_unasked():
+    for params in ({}, {"category": "http://x|survey,sdoh,exam,therapy"}):
+        rule = PARTS | {"queries": [{"resource_type": "Observation", "params": params}]}
+        line = (
+            await fetch({"/Observation": bundle()}, "assessments", overrides={"sections": {"assessments": rule}})
+        ).coverage
+        assert (line.state, line.unasked, line.complete) == ("empty", (), True)
+
+
+@pytest.mark.parametrize("declared", [True, False, None], ids=["declared", "not-declared", "no-statement"])
+async def test_patient_reported_medications_are_asked_for_where_the_site_lists_them(declared):
+    types = ["MedicationRequest", "Patient"] + (["MedicationStatement"] if declared else [])
+    statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"mode": "server", "resource": [{"type": t} for t in types]}]}  # fmt: skip
+    said = resource("MedicationStatement", "m1", status="active", medicationCodeableConcept={"text": "fish oil"})
+    table = {"/MedicationRequest": bundle(), "/MedicationStatement": bundle(said)}
+    table |= {} if declared is None else {"/metadata": statement}
+    fetched = await fetch(table, "medications")
+    asked = [r.path for r in fetched_requests if r.path.endswith("MedicationStatement")]
+    if declared:
+        assert len(asked) == 1 and fetched.coverage.state == "present" and ids(fetched) == ["MedicationStatement/m1"]
+        (entry,) = normalize(fetched.resources).entries
+        assert entry.reported and entry.concept.display == "fish oil"
+    else:
+        assert not asked and fetched.coverage.state == "empty" and fetched.coverage.complete
+
+
+async def test_a_type_that_only_optional_searches_need_is_never_called_missing():
+    statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"mode": "server", "resource": [{"type": "Patient"}]}]}  # fmt: skip
+    async with WireServer(routes({"/metadata": statement})) as server, opened(site_at(server.base)) as source:
+        report = await source.discover()
+    assert "MedicationRequest" in report.types_missing and "MedicationStatement" not in report.types_missing
+    assert "MedicationStatement" in source.resource_types() and "MedicationStatement" not in report.types_granted
 
 
 async def test_one_refused_type_never_stops_the_others():

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from adapter_kit import Clock, site_at
+from adapter_kit import Clock, WireServer, bundle, observation, opened, resource, routes, site_at
 from conformance_kit import checked, dress_with
 from fault_kit import CANARY, PATIENT, hospital, record
 
-from adapters.conformance import ConformanceReport, check
+from adapters.conformance import ConformanceReport, check, compare, compare_with_profile
 from adapters.conformance.evidence import parameters
 from adapters.conformance.plan import Probe
 from adapters.fhir.bundle import Page
 from adapters.fhir.search import Found
 from adapters.plan import Search
+from adapters.profile import load_profile
 from adapters.source import Source
 from models.record import RawResource
 from service.page.report import report_page
@@ -34,7 +35,8 @@ async def test_every_type_is_probed_live_and_nothing_of_the_patient_is_told(dres
     searched = {k: t for k, t in report.types.items() if t.use == "search"}
     assert set(searched) == SEARCHED
     for kind, found in searched.items():
-        assert (found.evidence, found.state) == ("live", "present"), (kind, found)
+        withheld = any("suppressed" in code for code in found.outcomes)
+        assert (found.evidence, found.state) == ("live", "filtered" if withheld else "present"), (kind, found)
         assert found.latency and found.latency.samples >= 2 and set(found.answers) == {200}
         assert all(p.live == "used" for p in found.params.values() if p.declared is not None), (kind, found.params)
         assert found.freshness and found.resources == found.freshness.resources
@@ -134,9 +136,49 @@ async def test_one_search_of_a_type_can_fail_alone():
     with hospital(dress_with("", refused_values=[refused]), auth=True) as ehr:
         report = await checked(ehr)
     found = report.types["Observation"]
-    assert found.state == "truncated" and found.reason.startswith("1 of 4 searches")
+    assert found.state == "truncated" and found.reason.startswith("1 of 6 searches")
     assert found.searches["Observation?category=survey"].state == "failed"
     assert found.searches["Observation?category=laboratory"].state == "present"
+
+
+REST = "imaging,procedure,clinical-test"
+
+
+async def test_a_category_the_site_does_not_know_is_told_and_breaks_nothing():
+    refused = {
+        "types": ("Observation",), "param": "category", "values": ("clinical-test",),
+        "refusal": {"status": 404, "code": "not-supported"},
+    }  # fmt: skip
+    with hospital(dress_with("", refused_values=[refused]), auth=True) as ehr:
+        report = await checked(ehr)
+    found = report.types["Observation"]
+    search = found.searches[f"Observation?category={REST}"]
+    assert (search.state, search.optional, found.state) == ("not_supported", True, "present")
+    assert not [d for d in compare_with_profile(load_profile("generic"), report) if d.severity == "breaks"]
+    assert REST in report_page(report)
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["something-there", "nothing-there"])
+async def test_a_site_that_reads_no_list_of_categories_is_told(held):
+    """It answers a list with nothing, as if it were one code: a refresh would take that for an answer."""
+    alone = {"/Observation?category=imaging": bundle(observation("i1"))} if held else {}
+    table = {"/Patient/p1": resource("Patient", "p1"), f"/Observation?category={REST}": bundle(), **alone}
+    async with WireServer(routes(table, bundle())) as server, opened(site_at(server.base)) as source:
+        report = await check(source, "p1")
+    search = report.types["Observation"].searches[f"Observation?category={REST}"]
+    assert search.state == ("failed" if held else "empty") and ("one by one" in search.reason) is held
+    assert any(d.code == "search" for d in compare_with_profile(load_profile("generic"), report)) is held
+
+
+async def test_what_a_site_has_of_its_patients_and_is_not_read_is_told():
+    with hospital(auth=True) as ehr:
+        report = await checked(ehr, None)
+    assert report.not_read == ("CareTeam", "Goal"), "Practitioner and Provenance are not searched by patient"
+    assert "CareTeam, Goal" in report_page(report) and "MedicationStatement" not in report.missing()
+    later = report.model_copy(update={"not_read": ("CareTeam", "Goal", "MedicationDispense")})
+    assert [(d.severity, d.code, d.where) for d in compare(report, later)] == [
+        ("info", "not_read", "MedicationDispense")
+    ]
 
 
 async def test_the_deadline_ends_the_check_and_what_did_not_answer_is_told():

@@ -163,7 +163,7 @@ def test_a_single_resource_without_its_patient_is_a_context_too() -> None:
         assert document.token_count == len(ENCODING.encode(document.text, disallowed_special=())) <= 2000
         if not chart.of(Demographics):
             alone += 1
-            assert "Identity is not in the record." in document.text
+            assert "Identity is unknown: not asked (file)." in document.text
     assert alone > 100
 
 
@@ -200,8 +200,8 @@ def test_a_failed_section_says_so_where_it_is_looked_for() -> None:
         )
         document = build_context(broken, ContextRequest(budget_tokens=8000))
         block = document.text.partition("## Current medications\n")[2].partition("\n## ")[0]
-        assert "query failed" in block
-        assert any("query failed" in s.text.lower() for s in summarize(document).statements)
+        assert "could not be read" in block
+        assert any("could not be read" in s.text.lower() for s in summarize(document).statements)
 
 
 def test_the_summary_mentions_what_must_be_mentioned_and_only_what_the_facts_say() -> None:

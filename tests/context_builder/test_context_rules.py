@@ -13,7 +13,7 @@ from pydantic import ValidationError
 sys.path.insert(0, str(Path(__file__).parent))
 from clinic import chart, concept, drug, entry, everything, lab, note, person, problem, quantity, vital
 
-from context_builder import BudgetTooSmall, ContextDocument, ContextRequest, build_context
+from context_builder import BudgetTooSmall, ContextDocument, ContextRequest, build_context, summarize
 from context_builder.document import BadContextRequest, Purpose
 from context_builder.policies_schema import Policy, load_policy
 from models.record import (
@@ -145,7 +145,10 @@ def test_silence_is_worded_as_the_coverage_says() -> None:
         Coverage(section="medications", site="north", state="not_supported"),
     ]
     document = built(chart([person()], rows))
-    assert block(document, "Allergies") == "- Unknown: asked, nothing returned (north); query failed, HTTP 503 (south)."
+    assert (
+        block(document, "Allergies")
+        == "- Unknown: asked, nothing returned (north); could not be read, HTTP 503 (south)."
+    )
     assert "not offered by the site (north)" in block(document, "Current medications")
     assert not re.search(r"(?i)\bno (known|current)|\bnone\b", document.text)
 
@@ -514,3 +517,36 @@ def test_smoking_status_is_always_in_a_summary_wherever_the_source_files_it(kind
         built(chart([person(), smoking, *answers]), 10)
     text = built(chart([person(), smoking, *answers]), refused.value.needed_tokens).text
     assert "Tobacco smoking status: Former smoker; 2018-01-01" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "not asked (north)"),
+        ([Coverage(section="demographics", site="north", state="not_queried")], "not asked (north)"),
+        ([Coverage(section="demographics", site="north", state="failed", reason="in quarantine: missing_id")],
+         "could not be read, in quarantine: missing_id (north)"),
+        ([Coverage(section="demographics", site="north", state="not_authorized")], "access refused (north)"),
+    ],
+)  # fmt: skip
+def test_an_identity_nobody_told_is_worded_as_its_coverage_says(rows: list[Coverage], said: str) -> None:
+    document = built(chart([problem("c", "Asthma")], rows))
+    assert f"Identity is unknown: {said}." in document.text.splitlines()
+
+
+def test_what_was_not_asked_and_what_the_site_held_back_is_in_the_context_and_the_summary() -> None:
+    rows = [
+        Coverage(section="assessments", site="north", state="present", unasked=("exam", "therapy")),
+        Coverage(section="problems", site="north", state="filtered", reason="the site says that it left some out"),
+    ]
+    document = built(chart([person(), problem("c", "Asthma")], rows), 4000)
+    assert "- Asked in part, the rest is unknown: assessments (not exam, therapy)." in document.text.splitlines()
+    assert "May be incomplete: left out by policy, the site says" in block(document, "Active problems")
+    assert {line.section: line.unasked for line in document.coverage if line.unasked} == {
+        "assessments": ("exam", "therapy")
+    }
+    told = summarize(document)
+    assert "Asked in part, the rest is unknown: assessments at north" in told.text
+    assert "Problems may be incomplete: left out by policy (north)" in told.text
+    tight = built(chart([person(), problem("c", "Asthma")], rows), document.token_count)
+    assert "Asked in part" in tight.text, "said at every budget"

@@ -73,14 +73,14 @@ def test_conflicts_cite_both_sides() -> None:
 def test_what_the_record_does_not_know_is_told_where_it_is_looked_for() -> None:
     rows = [Coverage(section="allergies", site="north", state="failed")]
     _, summary = summary_of(chart([person(), problem("c", "Asthma")], rows))
-    assert block(summary, "Allergies") == ["- Allergies unknown: query failed (north)."]
+    assert block(summary, "Allergies") == ["- Allergies unknown: could not be read (north)."]
     assert "Not asked: medications" in summary.text
     assert not re.search(r"(?i)\bno known|\bnone\b|\bno allerg", summary.text)
 
 
 def test_a_site_that_failed_is_named_beside_what_the_others_know() -> None:
     _, summary = summary_of(everything())
-    assert block(summary, "Active problems")[-1] == "- Problems may be incomplete: query failed (south)."
+    assert block(summary, "Active problems")[-1] == "- Problems may be incomplete: could not be read (south)."
 
 
 def test_only_past_medications_is_no_negative() -> None:

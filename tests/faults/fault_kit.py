@@ -42,6 +42,7 @@ def record(vitals: int = 12) -> list[Json]:
         *(observation(f"v{i}", "vital-signs") for i in range(vitals)),
         *(observation(f"l{i}", "laboratory") for i in range(4)),
         observation("s0", "social-history"), observation("q0", "survey"),
+        observation("g0", "imaging"), observation("x0", "exam"),
         *(about("Condition", f"c{i}", code={"text": f"Problem {i}"}, onsetDateTime="2015") for i in range(5)),
         about("AllergyIntolerance", "a0", code={"text": "Penicillin"}),
         about("MedicationRequest", "m0", status="active", intent="order", medicationReference={"reference": "Medication/drug"},

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from adapter_kit import Clock, Reply, WireServer, bundle, observation, opened, routes, site_at
+from adapter_kit import Clock, Reply, WireServer, balanced, bundle, observation, opened, routes, site_at
 from fault_kit import PATIENT, contents, record
 from sign_in_kit import app_at, count, params, sign_in
 
@@ -60,19 +61,29 @@ async def read(site: Any, tokens: Any, **more: Any) -> dict[str, Any]:
         return {f.section: f for f in await source.fetch_patient(PATIENT)}
 
 
+def answered_pages(ehr: PracticeEhr, start: int) -> Counter[tuple[int, int]]:
+    """How often each page of the Observation searches since then was answered, by its number and its size."""
+    seen = [s for s in ehr.requests[start:] if s.resource_type == "Observation" and s.interaction == "search"]
+    return Counter((s.page, s.count) for s in seen if s.status == 200)
+
+
 async def test_token_death_at_every_page_is_one_refresh_and_the_same_chart(ehr: PracticeEhr) -> None:
     """F07 for every k, with a refresh token that changes each time."""
     tokens = MemoryTokens()
     site = await authorized(ehr, tokens)
+    start = len(ehr.requests)
     expected = await read(site, tokens)
-    pages = sum(s.resource_type == "Observation" and s.page > 1 for s in ehr.requests)
-    assert pages >= 3
-    for k in range(1, 5):
-        ehr.faults.set(Fault(kind="expire_token", resource_type="Observation", page=k, times=1))
-        before = ehr.state.token_calls
+    walked = answered_pages(ehr, start)
+    assert walked.total() >= 7, "pages of Observations, of four searches"
+    for k in range(1, walked.total() + 1):
+        ehr.faults.set(Fault(kind="expire_token", resource_type="Observation", interaction="search", first=k, times=1))
+        before, start = ehr.state.token_calls, len(ehr.requests)
         held = await tokens.get(site.name)
         fetches = await read(site, tokens)
         assert contents(fetches) == contents(expected), k
+        assert answered_pages(ehr, start) == walked, "each page was answered once"
+        assert any(seen.status == 401 for seen in ehr.requests[start:]), k
+        assert all(balanced(fetch) for fetch in fetches.values())
         assert {f.coverage.state for f in fetches.values()} == {f.coverage.state for f in expected.values()}
         assert ehr.state.token_calls == before + 1, k
         assert (await tokens.get(site.name)).refresh_token != held.refresh_token
@@ -83,11 +94,13 @@ async def test_twenty_parallel_401s_in_one_process_are_one_refresh(ehr: Practice
     site = await authorized(ehr, tokens)
     async with opened(site, tokens=tokens) as source:
         await source.discover()
-        before = ehr.state.token_calls
+        before, start = ehr.state.token_calls, len(ehr.requests)
         ehr.state.auth.revoke_tokens()
         url = f"{ehr.base_url}/Observation?patient={PATIENT}&n="
         answers = await asyncio.gather(*(source.get(f"{url}{n}", "Observation") for n in range(20)))
     assert {a.status for a in answers} == {200} and ehr.state.token_calls == before + 1
+    statuses = [seen.status for seen in ehr.requests[start:] if seen.resource_type == "Observation"]
+    assert (statuses.count(401), statuses.count(200)) == (20, 20), "all were refused, and all came through"
 
 
 def test_twenty_threads_over_two_stores_are_one_refresh(ehr: PracticeEhr, settings: Settings, store: Store) -> None:

@@ -11,6 +11,15 @@ from fault_kit import PATIENT, at, contents, hospital, keys, refresh
 from models.record import SECTIONS
 from service.practice_ehr import Fault, dress_names, load_dress
 
+_US_CORE = ("functional-status", "disability-status", "cognitive-status", "treatment-intervention-preference",
+            "care-experience-preference", "observation-adi-documentation")  # fmt: skip
+UNASKED = {
+    "epic": {"labs": ("procedure", "clinical-test"), "assessments": ("therapy", "activity", *_US_CORE[1:])},
+    "oracle_health": {"labs": ("clinical-test",), "assessments": _US_CORE},
+    "oracle_health_dstu2": {"labs": ("imaging", "procedure"), "assessments": ("exam", "therapy")},
+}
+"""Categories that a vendor's profile does not ask for: the coverage names them."""
+
 
 @pytest.mark.parametrize("dress", dress_names())
 async def test_a_whole_record_comes_from_every_dress(dress):
@@ -19,19 +28,24 @@ async def test_a_whole_record_comes_from_every_dress(dress):
         token_calls, seen = ehr.state.token_calls, ehr.requests
     assert set(fetches) == set(SECTIONS) and token_calls == 1
     for section, fetch in fetches.items():
-        assert fetch.coverage.state == "present", (section, fetch.coverage)
+        withheld = any("suppressed" in code for code in fetch.outcomes)
+        assert fetch.coverage.state == ("filtered" if withheld else "present"), (section, fetch.coverage)
         assert balanced(fetch) and not fetch.rejected
         if section == "medications" and "Medication" not in load_dress(dress).types:
             assert [(m.reference, m.reason) for m in fetch.missing] == [
                 ("Medication/drug", "not fetched: the granted scopes do not cover it")
             ]
             continue
-        assert fetch.coverage.complete, (section, fetch.missing)
+        assert not fetch.missing and fetch.coverage.unasked == UNASKED.get(dress, {}).get(section, ())
+        assert fetch.coverage.complete is not (withheld or bool(fetch.coverage.unasked))
     results = {k for s in ("labs", "reports") for k in keys(fetches[s]) if k.startswith("Observation/l")}
     assert len(keys(fetches["vitals"])) == 12 and len(results) == 4, "one may be reached through its report only"
     if dress != "medhost" and "Medication" in load_dress(dress).types:  # it contains the drug
         drugs = [k for k in keys(fetches["medications"]) if k.startswith("Medication/")]
         assert len(drugs) == 1
+    if dress != "oracle_health_dstu2":
+        assert f"Observation/g0-of-{PATIENT}" in keys(fetches["labs"]), "an imaging result"
+        assert f"Observation/x0-of-{PATIENT}" in keys(fetches["assessments"]), "a finding of an examination"
     assert "Practitioner/doctor" in keys(fetches["medications"])
     assert "Binary/doc" in keys(fetches["notes"])
     assert all(row.status < 400 for row in seen if row.interaction in ("search", "token"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -94,12 +93,8 @@ def test_every_resource_is_accounted_for_and_few_are_unusable(folder: str) -> No
     ledgers = [n.ledger for n in found.normalized]
     assert all(ledger.balanced for ledger in ledgers)
     assert sum(ledger.offered for ledger in ledgers) >= offered(folder)
-    assert sum(len(n.dispositions) for n in found.normalized) + sum(
-        1 for q in found.quarantined if q.reason == "missing_id"
-    ) == sum(ledger.offered for ledger in ledgers)
-    reasons = Counter(q.reason for q in found.quarantined)
-    assert reasons.total() <= 3, reasons
-    assert set(reasons) <= {"missing_id"}, [(q.reason, q.detail, q.source) for q in found.quarantined]
+    assert sum(len(n.dispositions) for n in found.normalized) == sum(ledger.offered for ledger in ledgers)
+    assert not found.quarantined, [(q.reason, q.detail, q.source) for q in found.quarantined]
 
 
 @pytest.mark.parametrize("folder", SETS)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from normalizer_kit import Json, condition, observation, quantity
 
-from adapters.normalizer import normalize, parse_file
+from adapters.normalizer import assemble, normalize, parse_file
 from models.record import RawResource, Rejected
 
 A, B, C = condition("a"), condition("b"), observation("c", valueQuantity=quantity(7.1, "%"))
@@ -86,9 +86,6 @@ def test_a_broken_document_is_one_broken_thing() -> None:
         (b"42", "not_a_resource", "object"),
         (b'{"id": "x"}', "not_a_resource", "resourceType"),
         (b'{"resourceType": 5, "id": "x"}', "not_a_resource", "resourceType"),
-        (b'{"resourceType": "Patient"}', "missing_id", "id"),
-        (b'{"resourceType": "Patient", "id": ""}', "missing_id", "id"),
-        (b'{"resourceType": "Patient", "id": 5}', "missing_id", "id"),
         (b'{"resourceType": "OperationOutcome", "issue": []}', "operation_outcome", ""),
         (b'{"resourceType": "Parameters"}', "not_a_resource", "Parameters"),
         (b'{"resourceType": "Bundle", "entry": {}}', "not_a_resource", "entry"),
@@ -121,16 +118,87 @@ def test_an_entry_that_only_asks_for_something_offers_nothing() -> None:
     assert parse({"resourceType": "Bundle", "type": "searchset", "entry": None}) == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("url", "rid"),
-    [("urn:uuid:8e0a9c1e-55aa-4c65-9a3e-0d3a3f5a0001", "8e0a9c1e-55aa-4c65-9a3e-0d3a3f5a0001"), ("https://ehr.example/fhir/Condition/77", "77"), ("https://ehr.example/fhir/Patient/77", None)],
-)  # fmt: skip
-def test_an_id_that_stands_only_in_the_full_url(url: str, rid: str | None) -> None:
-    nameless = {k: v for k, v in A.items() if k != "id"}
-    found, bad = parse({"resourceType": "Bundle", "entry": [{"fullUrl": url, "resource": nameless}]})
-    assert [r.resource_id for r in found] == ([rid] if rid else []) and [b.reason for b in bad] == (
-        [] if rid else ["missing_id"]
+UUID = "8e0a9c1e-55aa-4c65-9a3e-0d3a3f5a0001"
+
+
+def without_id(resource: Json) -> Json:
+    return {k: v for k, v in resource.items() if k != "id"}
+
+
+@pytest.mark.parametrize(("url", "rid"), [(f"urn:uuid:{UUID}", UUID), ("https://ehr.example/fhir/Condition/77", "77")])
+def test_an_id_that_stands_only_in_the_full_url(url: str, rid: str) -> None:
+    found, bad = parse({"resourceType": "Bundle", "entry": [{"fullUrl": url, "resource": without_id(A)}]})
+    assert [r.resource_id for r in found] == [rid] and not bad
+    (entry,) = normalize(found).entries
+    assert [f.detail for f in entry.flags if f.code == "tolerated"] == ["id"]
+
+
+def test_an_id_that_was_sent_is_no_remark() -> None:
+    assert all(f.detail != "id" for e in normalize(parse(bundle(A))[0]).entries for f in e.flags)
+
+
+@pytest.mark.parametrize("more", [{}, {"id": ""}, {"id": 5}], ids=["absent", "empty", "a-number"])
+def test_without_id_and_full_url_the_content_names_it_the_same_again_whenever_it_is_read(more: Json) -> None:
+    nameless = without_id(A) | more
+    (first,), bad = parse(bundle(nameless))
+    assert first.resource_id.startswith("content-") and len(first.resource_id) <= 64 and not bad
+    turned = json.dumps(dict(reversed(nameless.items())), indent=2).encode()
+    assert parse(turned, "other.json")[0][0].resource_id == first.resource_id, "spaces and order mean nothing"
+    (entry,) = normalize([first]).entries
+    assert entry.has_flag("tolerated") and entry.origin.resource_id == first.resource_id
+    one, other = (
+        parse(f'{{"resourceType": "Observation", "valueQuantity": {{"value": {digits}}}}}'.encode())[0][0]
+        for digits in ("7.1", "7.10")
     )
+    assert one.resource_id != other.resource_id, "7.10 is not 7.1"
+
+
+def test_two_equal_resources_without_ids_are_counted_twice_and_marked_as_duplicates() -> None:
+    nameless = without_id(observation("c", valueQuantity=quantity(7.1, "%")))
+    found, bad = parse(bundle(nameless, nameless, without_id(A)))
+    read = normalize(found, rejected=bad)
+    assert (read.ledger.offered, read.ledger.stored, len(read.entries)) == (3, 3, 3)
+    chart = assemble("t", "p", read.entries, (), as_of="2026-01-01T00:00:00Z")
+    copies = [e for e in chart.entries if e.has_flag("duplicate_of")]
+    assert len(chart.entries) == 3 and len(copies) == 1
+    assert [r.resource_id for r in parse(bundle(nameless, nameless, without_id(A)))[0]] == [
+        r.resource_id for r in found
+    ]
+
+
+@pytest.mark.parametrize("rid", [None, "dr-1"], ids=["without-id", "with-another-id"])
+@pytest.mark.parametrize("url", [f"urn:uuid:{UUID}", "https://ehr.example/no-type/1"], ids=["uuid", "address"])
+def test_references_by_full_url_find_their_resource(url: str, rid: str | None) -> None:
+    doctor = {"resourceType": "Practitioner", "name": [{"text": "Dr. Ann Lee"}]} | ({"id": rid} if rid else {})
+    asserted = without_id(A) | {"asserter": {"reference": url}, "recorder": {"reference": url}}
+    entries = [{"fullUrl": url, "resource": doctor}, {"fullUrl": "urn:uuid:x-2", "resource": asserted}]
+    (entry,) = normalize(parse({"resourceType": "Bundle", "entry": entries})[0]).entries
+    assert "Dr. Ann Lee" in str(entry.to_dict())
+
+
+def test_a_subject_by_full_url_is_the_patient_of_that_id_and_nobody_else() -> None:
+    people = [
+        {"fullUrl": f"urn:uuid:{n}", "resource": {"resourceType": "Patient", "id": n.upper()}} for n in ("p-1", "p-2")
+    ]
+    about = [
+        {"fullUrl": f"urn:uuid:c-{n}", "resource": condition(f"c-{n}", subject={"reference": f"urn:uuid:{n}"})}
+        for n in ("p-1", "p-2")
+    ]
+    found, _ = parse({"resourceType": "Bundle", "entry": people + about})
+    read = normalize(found, patient_id="P-1")
+    assert sorted(e.origin.resource_id for e in read.entries) == ["P-1", "c-p-1"]
+    assert [(q.reason, q.resource_id) for q in read.quarantine] == [
+        ("wrong_patient", "P-2"),
+        ("wrong_patient", "c-p-2"),
+    ]
+
+
+def test_the_only_patient_of_a_file_who_came_without_id_is_the_one_everything_refers_to() -> None:
+    person, mine = {"resourceType": "Patient", "birthDate": "1960"}, condition("c", subject={"reference": "Patient/p"})
+    other = condition("d", subject={"reference": "Patient/q"})
+    assert [r.resource_id for r in parse(bundle(person, mine))[0]] == ["p", "c"]
+    for more in ((mine, other), (person | {"gender": "male"}, mine), ()):
+        assert parse(bundle(person, *more))[0][0].resource_id.startswith("content-"), "two could be meant, or none"
 
 
 def test_bundles_in_bundles_end_somewhere() -> None:

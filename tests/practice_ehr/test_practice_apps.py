@@ -177,6 +177,20 @@ def test_a_refresh_token_is_good_once_and_used_twice_kills_the_family(ehr):
     assert refresh(ehr, second["refresh_token"]).json()["error"] == "invalid_grant"
 
 
+def test_with_a_grace_period_a_used_refresh_token_is_answered_once_more(start):
+    dress = dress_where(authorization={"refresh_grace_seconds": 60})
+    ehr = start(dress, apps={"public": app_at(REDIRECT)})
+    first = authorized(ehr)
+    refresh(ehr, first["refresh_token"])
+    again = refresh(ehr, first["refresh_token"]).json()
+    assert get(ehr, "Patient/alder", headers=bearer(again)).status_code == 200
+    assert refresh(ehr, first["refresh_token"]).json()["error"] == "invalid_grant"
+    late = authorized(ehr)
+    refresh(ehr, late["refresh_token"])
+    ehr.faults.set(Fault(kind="clock_skew", seconds=61))
+    assert refresh(ehr, late["refresh_token"]).json()["error"] == "invalid_grant"
+
+
 def test_a_refresh_token_is_for_its_own_app(ehr):
     ehr.register_app("thief", app_at(REDIRECT))
     assert refresh(ehr, authorized(ehr)["refresh_token"], "thief").json()["error"] == "invalid_grant"

@@ -95,7 +95,9 @@ def test_every_citation_of_the_summary_is_explained_by_a_key(printed: str) -> No
         elif line.startswith("- ") and heading not in silent and not re.search(r"\[[A-Z]\d+\]", line):
             uncited.append(line)
     assert len(statements) > 30
-    assert not [u for u in uncited if not re.search(r"asked|query|not ", u, re.IGNORECASE)], uncited
+    assert not [u for u in uncited if not re.search(r"asked|could not be read|left out|not ", u, re.IGNORECASE)], (
+        uncited
+    )
 
 
 def test_what_it_says_to_try_works(printed: str) -> None:

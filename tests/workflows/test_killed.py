@@ -95,7 +95,8 @@ def test_a_living_process_takes_over_from_a_dead_one_and_only_then(
     with Runtime(store) as runtime:
         assert runtime._presence is not None
         runtime._presence.look()
-        assert admin_sql(owner) == before, "a process that lives keeps its work"
+        # of two steps one may have ended meanwhile
+        assert set(admin_sql(owner)) <= set(before), "a process that lives keeps its work"
         other.kill()
         runtime._presence.look()  # what its thread does every few seconds
         until(lambda: store.run("t1", run)["state"] == "done")

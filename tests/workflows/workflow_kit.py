@@ -22,7 +22,7 @@ def _concept(system: str, code: str, text: str) -> Json:
     return {"coding": [{"system": system, "code": code, "display": text}], "text": text}
 
 
-def _measure(key: str, category: str, code: str, value: float, day: str) -> Json:
+def measure(key: str, category: str, code: str, value: float, day: str) -> Json:
     kind = _concept("http://terminology.hl7.org/CodeSystem/observation-category", category, category)
     return {
         "resourceType": "Observation",
@@ -74,8 +74,8 @@ RECORD: list[Json] = [
         "code": _concept("http://snomed.info/sct", "91936005", "Penicillin"),
         "patient": SUBJECT,
     },
-    *(_measure(f"v{i}", "vital-signs", "8867-4", 60 + i, f"2024-0{i}-01") for i in range(1, 6)),
-    *(_measure(f"l{i}", "laboratory", f"2345-{i}", i, f"2025-0{i}-01") for i in range(1, 6)),
+    *(measure(f"v{i}", "vital-signs", "8867-4", 60 + i, f"2024-0{i}-01") for i in range(1, 6)),
+    *(measure(f"l{i}", "laboratory", f"2345-{i}", i, f"2025-0{i}-01") for i in range(1, 6)),
 ]
 
 
