@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from adapters.companion.schema import Companion
 from adapters.egress import is_loopback_name
 from adapters.errors import ConfigurationError
 from adapters.normalizer.rules import NormalizationRules
@@ -23,7 +24,9 @@ from models.terminology.tables import MappingTable, TableError, load_table
 
 VENDORS = Path(__file__).parent / "vendors"
 CALLBACK = "/smart/callback"
+NO_VARIANTS = frozenset({"profile", "quality", "companion"})
 HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")]
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$")]
 Outcome = Literal["not_supported", "not_authorized", "retry", "reauthorize_once", "failed"]
 """What an error answer can mean. `retry`: it may pass by itself. `reauthorize_once`: try again with a fresh token, once."""
 
@@ -163,6 +166,9 @@ class Profile(Strict):
         description="Types whose references are followed. Observation: results and members only.",
     )
     normalization: NormalizationRules = NormalizationRules()
+    companion: Companion | None = Field(
+        default=None, description="A second API of this vendor, from companion.toml beside the profile."
+    )
     quirks: tuple[Quirk, ...] = ()
     upgrades: tuple[Upgrade, ...] = Field(
         default=(), description="A site file may override them with the hospital's own windows."
@@ -217,6 +223,14 @@ class SiteConfig(Strict):
         default=(), description="What the hospital permits us to write; nothing unless it says so."
     )
     freshness_hours: float = Field(default=24.0, gt=0, description="Older answers are called stale.")
+    frame_ancestors: tuple[Origin, ...] = Field(
+        default=(),
+        max_length=10,
+        description="With ehr_launch: origins of the EHR's pages that show us in a frame; empty: nobody may.",
+    )
+    raw_retention_days: int | None = Field(
+        default=None, gt=0, le=36_500, description="How long what left the chart is kept; None: the service's setting."
+    )
     overrides: dict[str, Any] = Field(default={}, description="Any part of the profile, by the same keys.")
 
     @field_validator("fhir_base")
@@ -234,6 +248,16 @@ class SiteConfig(Strict):
         parts = urlsplit(self.fhir_base)
         if parts.scheme == "http" and not (self.allow_loopback and is_loopback_name(parts.hostname or "")):
             raise ValueError("fhir_base must be https (http only on this machine, with allow_loopback)")
+        return self
+
+    @model_validator(mode="after")
+    def _frame(self) -> SiteConfig:
+        if self.frame_ancestors and self.auth != "ehr_launch":
+            raise ValueError('frame_ancestors is for auth = "ehr_launch"')
+        for origin in self.frame_ancestors:
+            parts = urlsplit(origin)
+            if parts.scheme == "http" and not (self.allow_loopback and is_loopback_name(parts.hostname or "")):
+                raise ValueError("frame_ancestors must be https (http only on this machine, with allow_loopback)")
         return self
 
     @model_validator(mode="after")
@@ -284,6 +308,10 @@ def parse_site(data: dict[str, Any]) -> SiteConfig:
             f"the site file must set overrides.required_params: {', '.join(absent)} (see the vendor's README)",
             code="missing_site_parameter",
         )
+    if profile.companion is not None and profile.companion.values and site.launches:
+        raise ConfigurationError(
+            "the companion API takes tokens of the client itself: it needs auth backend", code="invalid_site_file"
+        )
     return site
 
 
@@ -314,7 +342,7 @@ def vendors() -> tuple[str, ...]:
 
 def variants(vendor: str) -> tuple[str, ...]:
     """Names of a vendor's variants: the files beside its profile."""
-    return tuple(sorted(p.stem for p in (VENDORS / vendor).glob("*.toml") if p.stem not in ("profile", "quality")))
+    return tuple(sorted(p.stem for p in (VENDORS / vendor).glob("*.toml") if p.stem not in NO_VARIANTS))
 
 
 def load_profile(vendor: str, overrides: dict[str, Any] | None = None, variant: str = "") -> Profile:
@@ -329,9 +357,16 @@ def load_profile(vendor: str, overrides: dict[str, Any] | None = None, variant: 
     merged = _merge(_toml(VENDORS / "defaults.toml", "profile"), _toml(VENDORS / vendor / "profile.toml", "profile"))
     if variant:
         merged = _merge(merged, _toml(VENDORS / vendor / f"{variant}.toml", "profile"))
+    second = VENDORS / vendor / "companion.toml"
+    if second.is_file():
+        merged = _merge(merged, {"companion": _toml(second, "profile")})
     merged = _merge(merged, overrides or {}) | {"vendor": vendor}
     try:
         profile = Profile.model_validate(merged)
+        if profile.companion is not None:
+            shapes = profile.companion.shapes() | profile.normalization.companion
+            rules = profile.normalization.model_copy(update={"companion": shapes})
+            profile = profile.model_copy(update={"normalization": rules})
     except ValidationError as error:
         raise ConfigurationError(f"the profile is not valid: {_faults(error)}", code="invalid_profile") from None
     missing = [s for s in SECTIONS if s not in profile.sections]

@@ -119,7 +119,8 @@ class Session:
                 found.setdefault(query.resource_type, []).append(section.replace("_", " "))
         reasons = {kind: ", ".join(dict.fromkeys(sections)) for kind, sections in found.items()}
         words = {kind: reasons.get(kind, "what the record refers to") for kind in self.resource_types()}
-        return {scope: explain(scope, words) for scope in self.auth.asked}
+        second = dict.fromkeys(self.auth.optional, "read what this vendor's FHIR API does not have")
+        return {scope: second.get(scope) or explain(scope, words) for scope in self.auth.asked}
 
     async def begin_launch(self, launch: str = "", patient: str = "") -> tuple[str, Launch]:
         """Where a person authorizes, and what to remember until they are back (see adapters/smart/launch.py).
@@ -229,21 +230,24 @@ class Session:
         capabilities, found = await _both(self._capabilities(), published(self._http, self.site.fhir_base))
         return endpoints(found, capabilities.oauth)
 
-    async def get(self, url: str, resource_type: str = "", most_bytes: int | None = None, *, pages: int = 1) -> Answer:
+    async def get(
+        self, url: str, resource_type: str = "", most_bytes: int | None = None, *, pages: int = 1, accept: str = ""
+    ) -> Answer:
         """GET with our token, one renewal when it is refused; raises the AdapterError that an error answer means.
 
         `pages`: how many answers like this one follow each other from here on, itself included; a long chain goes first.
+        `accept`: for what is no FHIR resource (the companion API).
         """
         if not same_origin(url, self.site.fhir_base):
             raise EgressRefused("a link to another origin", code="egress_origin")
-        answer, token = await self._ask(url, resource_type, most_bytes, pages, None)
+        answer, token = await self._ask(url, resource_type, most_bytes, pages, None, accept)
         if answer.status < 300:
             return answer
         rules = self.profile.answers
         means = meaning(answer, resource_type, rules)
         place = (resource_type, answer.status)
         if means == "reauthorize_once" and token is not None and place not in self._stubborn:
-            answer, _ = await self._ask(url, resource_type, most_bytes, pages, token)
+            answer, _ = await self._ask(url, resource_type, most_bytes, pages, token, accept)
             if answer.status < 300:
                 return answer
             means = meaning(answer, resource_type, rules)
@@ -252,9 +256,9 @@ class Session:
         raise error_of(answer, means)
 
     async def _ask(
-        self, url: str, resource_type: str, most_bytes: int | None, pages: int, refused: Token | None
+        self, url: str, resource_type: str, most_bytes: int | None, pages: int, refused: Token | None, accept: str
     ) -> tuple[Answer, Token | None]:
-        headers, token = {"Accept": self.profile.accept}, None
+        headers, token = {"Accept": accept or self.profile.accept}, None
         if resource_type == "Binary":  # as a resource if the site can, as itself if not
             headers["Accept"] += ", */*;q=0.1"
         if self.site.auth != "none":

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
+from adapters.companion.fetch import CompanionApi
 from adapters.egress import Egress
 from adapters.errors import (
     AdapterError,
@@ -61,6 +62,8 @@ class Source(Session):
             site, key=key, secret=secret, tokens=tokens, clock=clock, egress=egress, http=http, writes=writes
         )
         self.tenant = tenant
+        self.companion = CompanionApi(tenant, site, self._ask_companion, clock)
+        self.auth.optional = self.companion.scopes
         self._hydrator = Hydrator(
             site.name, site.fhir_base, frozenset(self.profile.hydrate), self.profile.limits, self.get, self._keep
         )
@@ -119,21 +122,22 @@ class Source(Session):
         pages = self.profile.sections[section].pages
         found, failures, declined, started = Found(), list[AdapterError](), list[Search](), self._clock()
         searches = searches_of(self.profile, section, patient_id, datetime.fromtimestamp(started, UTC).date())
+        beside = self.companion.beside(section, patient_id)
         try:
             async with asyncio.timeout(self.profile.limits.section_seconds):
                 report = await self.discover()
                 if self.site.one_patient_each and self._token is not None and self._token.patient != patient_id:
                     raise AuthorizationError("the authorization is another patient's", code="another_patient")
-                await asyncio.gather(
-                    *(self._search(s, pages, patient_id, report, found, failures, declined) for s in searches)
-                )
+                asked = (self._search(s, pages, patient_id, report, found, failures, declined) for s in searches)
+                await asyncio.gather(*asked, beside.ask(self._token))
                 board.ended(section, found)
                 if section != "demographics" and not (found.resources or failures) and await board.is_unknown():
                     # seen: searches about a patient nobody has heard of answer 200 and nothing; that is no "empty"
                     failures += [_unknown_patient()] * len(searches)
                 readable = None if self._token is None else self.auth.granted(self._token)
                 await self._hydrator.hydrate(found, section, patient_id, readable, board.searched)
-            whole = len(failures) + len(declined) >= len(searches)
+                await beside.settle(failures, self._token)
+            whole = len(failures) + len(declined) >= len(searches) + beside.asked
         except TimeoutError:
             failures, whole = [SiteUnavailable("the section's deadline passed", code="deadline")], True
         except AdapterError as error:
@@ -141,15 +145,16 @@ class Source(Session):
         finally:
             board.ended(section, found)
         apart = unasked(self.profile.sections[section], searches, declined)
+        beside.give(found)
         return section_result(
             section,
             self.site.name,
-            list(dict.fromkeys(s.resource_type for s in searches)),
+            list(dict.fromkeys((*(s.resource_type for s in searches), *beside.types))),
             found,
             failures,
             whole=whole,
             as_of=_iso(started),
-            remark=remarks_on(searches, declined, apart),
+            remark="; ".join(p for p in (remarks_on(searches, declined, apart), beside.remark) if p),
             unasked=apart,
             requests=tally.requests,
         )
@@ -206,6 +211,20 @@ class Source(Session):
         )
         await search(get, search_url(self.site.fhir_base, kind, list(asked.params)), few, self._keep, found)
         return found
+
+    async def _ask_companion(self, url: str, feed: str, accept: str) -> Answer:
+        return await self.get(url, feed, accept=accept)
+
+    async def look_companion(self, feed: str, patient_id: str) -> Found:
+        """The first page of a list of the companion API. Raises AdapterError."""
+        await self.discover()
+        found = Found()
+        await self.companion.read(feed, patient_id, self._token, found, 1)
+        return found
+
+    def may_ask_companion(self) -> bool:
+        """Whether the token covers the companion API."""
+        return self.companion.allowed(self._token)
 
     async def _read_patient(self, patient_id: str, into: Found) -> None:
         try:

@@ -331,6 +331,7 @@ def _fact(candidate: Candidate, printed: Printed, calendar: Calendar) -> dict[st
             {
                 "site": o.site,
                 "reference": f"{o.resource_type}/{o.resource_id}",
+                "api": o.api,
                 "version": o.version,
                 "path": o.path,
                 "span": o.span,

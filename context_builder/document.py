@@ -33,6 +33,7 @@ class FactOrigin(Frozen):
 
     site: str
     reference: str = Field(description="Type/id at the site.")
+    api: str = Field(default="fhir", description="Which of the site's APIs told it: fhir, or a vendor's own.")
     version: str = ""
     path: str = ""
     span: tuple[int, int] | None = None

@@ -31,6 +31,7 @@ _OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 _REGISTRARS = frozenset({Role.ADMIN, Role.INTEGRATION, Role.OPERATOR})
 _WRITERS = frozenset({Role.ADMIN, Role.CLINICIAN})
 _ADMINS = frozenset({Role.ADMIN})
+_STEWARDS = frozenset({Role.ADMIN, Role.CLINICIAN})
 
 ROUTES: dict[str, frozenset[Role]] = {
     "GET /healthz": OPEN,
@@ -42,6 +43,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /static/{name}": OPEN,
     "GET /.well-known/jwks/{tenant}/{site}": OPEN,
     "GET /smart/launch": OPEN,
+    "GET /smart/launch/{tenant}/{site}": OPEN,
     "GET /smart/start": OPEN,
     "GET /smart/callback": OPEN,
     "POST /logout": _EVERYBODY,
@@ -51,6 +53,13 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /v1/sites/{site}": _EVERYBODY,
     "POST /v1/sites/{site}/check": _OPERATORS,
     "GET /v1/sites/{site}/report": _EVERYBODY,
+    "GET /v1/sites/{site}/reports": _EVERYBODY,
+    "GET /v1/sites/{site}/reports/{report_id}": _EVERYBODY,
+    "GET /v1/sites/{site}/reports/{report_id}/diff": _EVERYBODY,
+    "POST /v1/sites/{site}/connect": _ADMINS,
+    "POST /v1/sites/{site}/disconnect": _ADMINS,
+    "PUT /v1/sites/{site}/secret": _ADMINS,
+    "POST /v1/sites/{site}/rotate-key": _ADMINS,
     "POST /v1/sites/{site}/patients/search": _READERS,
     "POST /v1/patients": _REGISTRARS,
     "POST /v1/patients/search": _READERS,
@@ -64,6 +73,13 @@ ROUTES: dict[str, frozenset[Role]] = {
     "POST /v1/patients/{patient_id}/summary": _READERS,
     "POST /v1/patients/{patient_id}/writes/preview": _WRITERS,
     "POST /v1/patients/{patient_id}/writes": _WRITERS,
+    "GET /v1/patients/{patient_id}/links": _STEWARDS,
+    "POST /v1/patients/{patient_id}/unlink": _STEWARDS,
+    "POST /fhir/Patient/$match": _READERS,
+    "POST /v1/identity/find": _ADMINS,
+    "GET /v1/identity/pairs": _STEWARDS,
+    "POST /v1/identity/pairs/{pair_id}/accept": _STEWARDS,
+    "POST /v1/identity/pairs/{pair_id}/reject": _STEWARDS,
     "GET /v1/schema/record": _EVERYBODY,
     "GET /": _READERS,
     "POST /": _READERS,

@@ -50,7 +50,13 @@ class Settings(BaseSettings):
 
     # Record and refresh
     raw_retention_days: int = Field(
-        default=365, gt=0, description="How long resource versions are kept after they left the chart."
+        default=365,
+        gt=0,
+        description="How long resource versions and quarantined bytes are kept after they left the chart, and old "
+        "site reports; a site file may say otherwise.",
+    )
+    workflow_retention_days: int = Field(
+        default=30, gt=0, description="How long the steps of finished refreshes are kept; their reports stay."
     )
     refresh_concurrency: int = Field(
         default=8,

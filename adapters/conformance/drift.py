@@ -51,6 +51,7 @@ def compare(before: ConformanceReport, after: ConformanceReport) -> list[Differe
             found += _type(kind, before.types.get(kind), after.types.get(kind))
         for kind in sorted(set(after.not_read) - set(before.not_read) - set(before.types)):
             found.append(_difference("info", "not_read", kind, "not offered", "offered, not read by Chartbrief"))
+        found += _feeds(before, after)
     return _sorted(found)
 
 
@@ -127,6 +128,18 @@ def _site(before: ConformanceReport, after: ConformanceReport) -> Iterator[Diffe
     for severity, code, old, new in pairs:
         if old != new:
             yield _difference(severity, code, "site", old, new)
+
+
+def _feeds(before: ConformanceReport, after: ConformanceReport) -> Iterator[Difference]:
+    """Lists of the companion API. What it loses is a part of its sections, as FHIR goes on."""
+    for name in sorted(before.companion | after.companion):
+        old, new = before.companion.get(name), after.companion.get(name)
+        if old is None or new is None:
+            words = ("not asked for", "asked for") if old is None else ("asked for", "not asked for")
+            yield _difference("info", "asked", f"companion {name}", *words)
+        elif (old.state in _USABLE) != (new.state in _USABLE) and "not_queried" not in (old.state, new.state):
+            severity: Severity = "info" if new.state in _USABLE else "degrades"
+            yield _difference(severity, "companion", f"companion {name}", old.state, new.state)
 
 
 def _state(report: ConformanceReport) -> str:

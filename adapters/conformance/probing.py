@@ -16,9 +16,10 @@ from urllib.parse import quote
 
 import orjson
 
+from adapters.conformance.companion import declared_feeds, probe_feeds
 from adapters.conformance.found_types import Probed, ReadOne, not_read, types
 from adapters.conformance.plan import probes_of, types_read
-from adapters.conformance.report import ConformanceReport, Problem, windows
+from adapters.conformance.report import ConformanceReport, FeedFound, Problem, windows
 from adapters.errors import AdapterError, AuthorizationError, BadAnswer, ConfigurationError, SiteUnavailable
 from adapters.fhir.http import Answer, tallied
 from adapters.fhir.references import Key, References, references_of
@@ -66,6 +67,7 @@ async def check(
     if patient_id:
         await run.searches()
         await run.reads()
+        await run.rows()
     capabilities = opened.capabilities
     return ConformanceReport(
         **_about(source, moment),
@@ -81,6 +83,7 @@ async def check(
         scopes_asked=opened.scopes_asked,
         types=types(source.profile, opened, run.probed, run.read, patient_id, moment),
         not_read=not_read(opened, {*(p.probe.resource_type for p in run.probed), *run.read}),
+        companion=run.companion if patient_id else declared_feeds(source),
         requests=source.requests,
         seconds=round(time.monotonic() - began, 1),
         deadline_passed=run.deadline_passed,
@@ -131,6 +134,7 @@ class Run:
         self.probed = [Probed(p) for p in probes if p.resource_type not in extra]
         searched = {p.probe.resource_type for p in self.probed}
         self.read = {kind: ReadOne() for kind in types_read(source.profile, searched)}
+        self.companion: dict[str, FeedFound] = {}
         self.deadline_passed = False
 
     async def searches(self) -> None:
@@ -153,6 +157,11 @@ class Run:
             (self._read(kind, [k for k in keys if k[0] == kind]) for kind in self.read),
             self._until - time.monotonic(),
         )
+
+    async def rows(self) -> None:
+        """One page of each list of the companion API, where the site has one."""
+        asked = probe_feeds(self._source, self._patient, self.companion)
+        await self._within([asked], self._until - time.monotonic())
 
     def _spent(self) -> float:
         return time.monotonic() - self._began

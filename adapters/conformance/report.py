@@ -24,6 +24,10 @@ not_queried."""
 Live = Literal["used", "ignored", "refused", "unclear", "not_probed"]
 """Of a search parameter. used: the self link names it, or the answer shows it. ignored: the self link leaves it out, or
 the answer contradicts it. refused: the search fails with it and passes without. unclear: the answer does not tell."""
+BROKEN: tuple[State, ...] = ("failed", "not_authorized", "not_supported", "truncated")
+"""States that cost the record something, gravest first."""
+MANY_CODED = 0.8
+"""Share of standard or mapped main codes below which a type is pointed out. A choice of ours."""
 Age = Literal["day", "week", "month", "year", "older", "future", "unreadable"]
 
 
@@ -141,6 +145,20 @@ class TypeFound(Part):
     paging: PagingFound | None = None
 
 
+class FeedFound(Part):
+    """One list of the companion API."""
+
+    api: str = Field(description="api/feed, as origins name it.")
+    path: str = Field(description="As the profile has it, without a patient.")
+    section: Section
+    use: Literal["always", "instead"]
+    state: State
+    reason: str = ""
+    evidence: Evidence
+    rows: int = 0
+    quarantined: int = 0
+
+
 class Window(Part):
     """A vendor's upgrade window, and the next month it may come."""
 
@@ -174,6 +192,7 @@ class ConformanceReport(Part):
         default=(),
         description="Types that the site declares as searchable by patient, and that Chartbrief does not read.",
     )
+    companion: dict[str, FeedFound] = Field(default={}, description="Feeds of the companion API, where it is asked.")
     requests: int = 0
     seconds: float = 0.0
     deadline_passed: bool = False
@@ -186,6 +205,46 @@ class ConformanceReport(Part):
     def refused(self) -> list[str]:
         """Types the granted scopes do not cover."""
         return [name for name, found in self.types.items() if found.granted is False]
+
+    def attention(self) -> list[str]:
+        """What an engineer has to act on or to know of, gravest first; empty when all that was asked for works."""
+        searched = {name: found for name, found in self.types.items() if found.use == "search"}
+        lines = [
+            f"{name}: {found.state.replace('_', ' ')}{_because(found.reason)}; {_loses(found)}"
+            for state in BROKEN
+            for name, found in searched.items()
+            if found.state == state
+        ]
+        read = [name for name, found in self.types.items() if found.use == "read" and found.state in BROKEN]
+        if read:
+            lines.append(
+                f"Cannot be read where others refer to them: {', '.join(read)}; the coverage counts them missing"
+            )
+        for name, found in self.types.items():
+            wrong = [f"{param} {row.live}" for param, row in found.params.items() if row.live in ("refused", "ignored")]
+            if wrong:
+                lines.append(f"{name}: search parameters {', '.join(wrong)}")
+            if found.paging and found.paging.trouble:
+                lines.append(f"{name}: further pages cannot be had ({found.paging.trouble})")
+            if found.quarantined:
+                lines.append(f"{name}: {sum(found.quarantined.values())} resources could not be used (quarantined)")
+            if found.coding and found.coding.share("standard") + found.coding.share("mapped") < MANY_CODED:
+                lines.append(f"{name}: few standard codes ({found.coding.words()} of {found.coding.entries})")
+        unseen = [n for n, found in self.types.items() if found.evidence != "live" and found.state not in BROKEN]
+        if self.probed and unseen:
+            lines.append(f"Only declared, not verified live: {', '.join(unseen)}")
+        return lines
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _loses(found: TypeFound) -> str:
+    """What the record lacks for it."""
+    sections = dict.fromkeys(s for search in found.searches.values() for s in search.sections)
+    named = ", ".join(s.replace("_", " ") for s in sections) or "it"
+    return f"the record lacks {'a part of ' if found.state == 'truncated' else ''}{named}"
 
 
 def windows(upgrades: tuple[Upgrade, ...], today: date) -> tuple[Window, ...]:

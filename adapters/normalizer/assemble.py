@@ -17,6 +17,7 @@ from adapters.normalizer.conflicts import find_conflicts
 from adapters.normalizer.coverage import none_asserted
 from adapters.normalizer.estimates import filtration_rates
 from models.record import (
+    Allergy,
     AnyEntry,
     Chart,
     Coding,
@@ -25,10 +26,13 @@ from models.record import (
     Demographics,
     Entry,
     Flag,
+    Immunization,
     Ledger,
     Mapping,
     Medication,
     Observation,
+    Problem,
+    Procedure,
     Quantity,
     Vital,
     canonical_order,
@@ -36,7 +40,7 @@ from models.record import (
 )
 from models.record.dates import bounds, sort_key, surely_before
 from models.terminology.clinical import BMI, HEIGHT, WEIGHT
-from models.terminology.systems import LOINC
+from models.terminology.systems import LOINC, is_standard
 from models.terminology.units import to_base
 
 E = TypeVar("E", bound=Entry)
@@ -133,18 +137,68 @@ def _mark_duplicates(entries: list[AnyEntry]) -> list[AnyEntry]:
         key = None if entry.has_flag("entered_in_error") else _sameness(entry)
         if key is not None:
             groups[key].append(entry)
-    copies: dict[str, str] = {}
+    copies: dict[str, str] = _told_again(entries)
     for members in groups.values():
         if len(members) > 1:
             first, *others = sorted(members, key=_preference)
-            copies.update({other.id: first.id for other in others})
+            kept = copies.get(first.id, first.id)
+            copies |= {other.id: kept for other in others if other.id not in copies}
+    copies.update(_twins(entries, copies))
     return [with_flag(e, Flag(code="duplicate_of", related=(copies[e.id],))) if e.id in copies else e for e in entries]
 
 
+def _told_again(entries: list[AnyEntry]) -> dict[str, str]:
+    """Entries of documents that tell what a resource of the same site tells: the same kind and code on the same day, with the
+    same say on whether it is so. A document is a copy made for somebody; words and details differ, the fact does not."""
+    told: dict[tuple[Any, ...], str] = {}
+    for entry in sorted(entries, key=lambda e: e.id):
+        if entry.origin.method != "document":
+            for key in _facts(entry):
+                told.setdefault(key, entry.id)
+    found: dict[str, str] = {}
+    for entry in entries:
+        if entry.origin.method == "document":
+            match = next((told[key] for key in _facts(entry) if key in told), None)
+            if match is not None:
+                found[entry.id] = match
+    return found
+
+
+def _facts(entry: AnyEntry) -> list[tuple[Any, ...]]:
+    """What an entry says in short, by each of its standard codes: two entries that share one say the same. [] for kinds that
+    are not compared so: measurements have their own rule (value and time)."""
+    if not isinstance(entry, Problem | Allergy | Medication | Immunization | Procedure) or entry.superseded:
+        return []
+    say = getattr(entry, "activity", "") or str(getattr(entry, "given", "")) + str(getattr(entry, "done", ""))
+    refuted = entry.has_flag("refuted", "negated")
+    day = (entry.date or "")[:10] if not isinstance(entry, Allergy) else ""
+    doses = _doses(entry) if isinstance(entry, Medication) and entry.activity == "active" else ()
+    return [
+        (type(entry).__name__, entry.site, c.system, c.code, day, say, refuted, doses)
+        for c in entry.concept.codings
+        if c.code and is_standard(c.system)
+    ]
+
+
+def _twins(entries: list[AnyEntry], copies: dict[str, str]) -> dict[str, str]:
+    """What a site tells through both of its APIs is one fact: the companion's entry repeats the FHIR API's, whose id ends
+    with the number that the companion's row gives. Another day is another thing: then the number is a coincidence."""
+    told = {(type(e), e.site, e.origin.twin): e for e in entries if e.origin.twin}
+    found: dict[str, str] = {}
+    for entry in entries if told else ():
+        number = entry.origin.resource_id.rpartition("-")[2]
+        twin = told.get((type(entry), entry.site, number))
+        if twin is None or entry.origin.twin or twin.id in copies or entry.origin.api == twin.origin.api:
+            continue
+        if entry.date and twin.date and entry.date[:10] == twin.date[:10]:
+            found[twin.id] = copies.get(entry.id, entry.id)
+    return found
+
+
 def _preference(entry: AnyEntry) -> tuple[Any, ...]:
-    """Which of equal facts is kept: the newest prescription, the one with fewer remarks, then the smallest id."""
+    """Which of equal facts is kept: a resource before a document's copy, the newest prescription, the one with fewer remarks, then the smallest id."""
     newest = "".join(chr(0x10FFFF - ord(c)) for c in sort_key(entry.date)[0]) if isinstance(entry, Medication) else ""
-    return (newest, len(entry.flags), entry.id)
+    return (entry.origin.method == "document", newest, len(entry.flags), entry.id)
 
 
 def concept_key(concept: Concept) -> str:

@@ -22,6 +22,7 @@ class Neighbours:
     binaries: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     provenance: dict[str, Provenance] = field(default_factory=dict)
     goals: dict[str, str] = field(default_factory=dict)
+    birth_dates: set[str] = field(default_factory=set)
 
     def alias(self, url: str, name: str) -> None:
         """Let references to `url` lead where references to `name` (Type/id) lead."""
@@ -90,6 +91,7 @@ class Source(Reader):
                 retrieved=raw.retrieved,
                 method=method,
                 api=raw.api,
+                twin=getattr(self.resource, "twin", ""),
                 provenance=said.get(f"{raw.resource_type}/{raw.resource_id}") or said.get(f"urn:uuid:{raw.resource_id}")
                 if said
                 else None,

@@ -26,12 +26,14 @@ def coverage_from_entries(
     sites: Iterable[str],
     *,
     quarantine: Iterable[Rejected] = (),
+    told: Iterable[Coverage] = (),
     reason: str = "read from a file; no site was asked",
 ) -> tuple[Coverage, ...]:
     """`present` or `none_asserted` where there are entries; `failed` where all that came is in quarantine;
     `not_queried` elsewhere (a file is no answer of a site). A quarantined Observation may belong to any of its sections
-    and counts with the results."""
-    rejected = list(quarantine)
+    and counts with the results. `told`: what documents say of sections that no entry of theirs speaks for: in words only
+    (`present`, and something is missing), or that they have no information (`not_queried`, with that reason)."""
+    rejected, said_of = list(quarantine), list(told)
     found = []
     for site in sorted(set(sites)):
         for section in SECTIONS:
@@ -43,7 +45,15 @@ def coverage_from_entries(
                 state = "none_asserted"
             elif bad and not here:
                 state, said = "failed", f"in quarantine: {', '.join(sorted({r.reason for r in bad}))}"
-            retrieved = max((o.retrieved for e in here for o in e.origins), default="")
+            words = [t for t in said_of if t.site == site and t.section == section]
+            silent = sum(t.missing for t in words)
+            if silent:
+                state, said = "present", next(t.reason for t in words if t.missing)
+            elif words and state == "not_queried":
+                said = words[0].reason
+            retrieved = max((o.retrieved for e in here for o in e.origins), default="") or (
+                words[0].as_of if silent else ""
+            )
             resources = {(o.resource_type, o.resource_id) for e in here for o in e.origins if o.site == site}
             found.append(
                 Coverage(
@@ -53,9 +63,10 @@ def coverage_from_entries(
                     resource_type=RESOURCE_TYPE_OF_SECTION[section],
                     as_of=retrieved,
                     reason=said,
-                    offered=len(resources) + len(bad),
+                    offered=len(resources) + len(bad) + silent,
                     stored=len(resources),
                     quarantined=len(bad),
+                    missing=silent,
                 )
             )
     return tuple(found)

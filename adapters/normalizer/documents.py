@@ -1,22 +1,15 @@
 """DiagnosticReport -> Report, DocumentReference -> Note, and the text of their attachments.
 
-Text comes out of text/plain, HTML and XHTML, RTF-free; PDF through pypdf under caps; anything else is kept as unreadable
-with the reason. Nothing here follows a URL: what the adapter fetched arrives as Binary resources.
+Text comes out of the bytes through adapters/documents; what has none is kept as unreadable with the reason. Nothing here
+follows a URL: what the adapter fetched arrives as Binary resources.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import io
-import logging
-import re
 
-import lxml.etree
-import lxml.html
-import pypdf
-import pypdf.errors
-
+from adapters.documents.text import MOST_CONTENT, MOST_TEXT, html_text, read_content
 from adapters.normalizer.base import Source
 from adapters.normalizer.codes import PREFER_DOCUMENT, PREFER_OBSERVATION, PREFER_PROBLEM, concepts_of, words_of
 from adapters.normalizer.read import Json
@@ -24,13 +17,6 @@ from adapters.normalizer.values import named_refs, notes_of, ref_of, reference_k
 from models.record import Attachment, Concept, Note, Report
 from models.record.entries import ReportForm
 
-logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it logs the objects of a damaged file: patients' text
-
-MOST_CONTENT = 20_000_000
-"""Bytes of one attachment we are willing to read."""
-MOST_TEXT = 1_000_000
-"""Code points of readable text kept from one attachment."""
-MOST_PAGES = 500
 _REPORT = frozenset(
     [
         "registered",
@@ -47,8 +33,6 @@ _REPORT = frozenset(
     ]
 )
 _DOCUMENT = frozenset(["current", "superseded", "entered-in-error"])
-_BLANKS = re.compile(r"[ \t\u00a0]+")
-_LINES = re.compile(r"\n{3,}")
 
 
 def report(source: Source) -> list[Report]:
@@ -147,7 +131,7 @@ def attachment(source: Source, item: Json, path: str) -> Attachment:
     kind, url = source.text(item, "contentType"), source.text(item, "url")
     title = source.text(item, "title")
     size = source.number(item, "size")
-    data, reason = _content(source, item, url)
+    data, reason = content_of(source, item, url)
     text = ""
     if data is not None:
         fetched = source.neighbours.binaries.get(reference_key(url)) if url else None
@@ -164,7 +148,8 @@ def attachment(source: Source, item: Json, path: str) -> Attachment:
     )
 
 
-def _content(source: Source, item: Json, url: str) -> tuple[bytes | None, str]:
+def content_of(source: Source, item: Json, url: str) -> tuple[bytes | None, str]:
+    """The bytes of an attachment, as sent or as fetched; None and the reason where there are none."""
     if "data" in item:
         encoded = item["data"]
         if not isinstance(encoded, str) or not encoded.strip():
@@ -181,44 +166,6 @@ def _content(source: Source, item: Json, url: str) -> tuple[bytes | None, str]:
     return (found[1], "") if found else (None, "not fetched")
 
 
-def read_content(data: bytes, content_type: str) -> tuple[str, str]:
-    """Text of `data` and '' , or '' and the reason why there is none."""
-    if not data.strip():
-        return "", "empty"
-    if len(data) > MOST_CONTENT:
-        return "", "too large"
-    kind, _, parameters = content_type.lower().partition(";")
-    kind = kind.strip()
-    if data[:5] == b"%PDF-" or kind == "application/pdf":
-        return _pdf_text(data)
-    charset = parameters.partition("charset=")[2].split(";")[0].strip(" \"'") if "charset=" in parameters else ""
-    if kind in ("text/html", "application/xhtml+xml") or data[:200].lstrip().lower().startswith(
-        (b"<!doctype html", b"<html", b"<div")
-    ):
-        text = html_text(_decode(data, charset))
-        return (text[:MOST_TEXT], "") if text else ("", "no text")
-    if kind == "text/plain" or (not kind and _looks_like_text(data)):
-        text = _decode(data, charset).replace("\r\n", "\n").replace("\r", "\n")
-        return text[:MOST_TEXT], ""
-    return "", f"no reader for {kind or 'an undeclared type'}"
-
-
-def _decode(data: bytes, charset: str) -> str:
-    for name in (charset, "utf-8-sig", "cp1252"):
-        if not name:
-            continue
-        try:
-            return data.decode(name).replace("\x00", "")
-        except (UnicodeDecodeError, LookupError):
-            continue
-    return data.decode("latin-1").replace("\x00", "")
-
-
-def _looks_like_text(data: bytes) -> bool:
-    sample = data[:4096]
-    return b"\x00" not in sample and sum(b < 9 or 13 < b < 32 for b in sample) < len(sample) / 50
-
-
 def narrative_text(source: Source) -> str:
     """The readable text of the resource's narrative (text.div), without markup; '' when it has none."""
     holder = source.obj(source.resource, "text")
@@ -229,62 +176,6 @@ def narrative_text(source: Source) -> str:
     if len(text) > MOST_TEXT:
         source.flag("truncated_text", "text.div")
     return text[:MOST_TEXT]
-
-
-def html_text(markup: str) -> str:
-    """Readable text of HTML: scripts and styles dropped, blocks on lines of their own, cells apart."""
-    if not markup or len(markup) > MOST_CONTENT:
-        return ""
-    if "<" not in markup:
-        return markup.strip()
-    try:
-        root = lxml.html.document_fromstring(markup.encode("utf-8", "replace"), parser=_parser())
-    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError, ValueError):
-        return ""
-    for junk in root.xpath("//script|//style|//head|//noscript|//template|//comment()"):
-        parent = junk.getparent()
-        if parent is not None:
-            junk.drop_tree()
-    for block in root.iter("br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol"):
-        block.tail = "\n" + (block.tail or "")
-        if block.tag != "br":
-            block.text = "\n" + (block.text or "")
-    for cell in root.iter("td", "th"):
-        cell.tail = " " + (cell.tail or "")
-    lines = (_BLANKS.sub(" ", line).strip() for line in str(root.text_content()).split("\n"))
-    return _LINES.sub("\n\n", "\n".join(lines)).strip()
-
-
-def _parser() -> lxml.html.HTMLParser:
-    return lxml.html.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
-
-
-def _pdf_text(data: bytes) -> tuple[str, str]:
-    try:
-        document = pypdf.PdfReader(io.BytesIO(data), strict=False)
-        if document.is_encrypted:
-            return "", "encrypted PDF"
-        pages, size = [], 0
-        for page in document.pages[:MOST_PAGES]:
-            text = page.extract_text() or ""
-            pages.append(text)
-            size += len(text)
-            if size > MOST_TEXT:
-                break
-    except (
-        pypdf.errors.PyPdfError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-        OverflowError,
-    ):
-        # pypdf lets the errors of a damaged file's objects through as they come
-        return "", "damaged PDF"
-    joined = "\n\n".join(pages).strip()
-    return (joined[:MOST_TEXT], "") if joined else ("", "scanned PDF, no text layer")
 
 
 def _unreadable(source: Source, attachments: tuple[Attachment, ...]) -> None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from adapters.documents.packed import BadGzip, gunzip
+from adapters.documents.safe_xml import XmlRefused
+from adapters.normalizer.ccda import CDA, identity
 from adapters.normalizer.read import NotJson, outline, parse, subject_of
 from adapters.normalizer.releases.told import is_fhir_xml, of_the_declared_release, release_of_profiles
 from adapters.normalizer.values import reference_key
@@ -32,6 +35,8 @@ MOST_NESTED = 5
 MADE = "content-"
 """How an id begins that we made of a resource's content, because it came without one."""
 LINES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
 Member = bytes | memoryview
 """The bytes of one JSON value inside a larger one."""
@@ -178,19 +183,19 @@ def parse_file(
     """All resources of a file, and what could not be read of it, each with `name` and its place."""
     items = _Items(tenant, site, retrieved)
     if data[:2] == b"\x1f\x8b":
-        unpacked = _gunzip(data)
-        if unpacked is None:
-            reason: RejectReason = "too_large" if _is_gzip(data) else "not_json"
+        try:
+            data = gunzip(data, MOST_UNPACKED)
+        except BadGzip as error:
+            reason: RejectReason = "not_json" if error.code == "damaged" else "too_large"
             items.reject(reason, name, data, "gzip: cut off, damaged or too large")
             return items.resources, items.rejected
-        data = unpacked
-    data = _utf8(data).strip()
+    as_sent, data = data, _utf8(data).strip()
     if not data:
         items.reject("not_json", name, data, "the file is empty")
     elif is_fhir_xml(data):
         items.reject("xml_not_supported", name, data, "FHIR XML; only FHIR JSON is read: export or convert it as JSON")
-    elif data[:1] == b"<":
-        items.reject("not_json", name, data, "XML or HTML; only FHIR JSON is read")
+    elif data[:1] == b"<" and not name.lower().endswith(LINES):
+        _xml(items, as_sent, name)
     else:
         _document(items, data, name)
     return _with_its_patient(of_the_declared_release(items.resources)), items.rejected
@@ -215,6 +220,32 @@ def _subject_key(content: bytes) -> str:
     except NotJson:
         return ""
     return reference_key(subject_of(resource)) if isinstance(resource, dict) else ""
+
+
+def _xml(items: _Items, data: bytes, name: str) -> None:
+    """A C-CDA document or a part of one, kept as it came (its declaration names its encoding)."""
+    if _HTML.match(data):
+        items.reject("not_json", name, data, "HTML; FHIR JSON and C-CDA are read")
+        return
+    try:
+        found = identity(data)
+    except XmlRefused as error:
+        items.reject(error.code, name, data, error.detail)
+        return
+    if found is None:
+        items.reject("not_a_resource", name, data, "XML, but neither C-CDA nor a part of one")
+        return
+    items.resources.append(
+        RawResource(
+            tenant=items.tenant,
+            site=items.site,
+            resource_type=CDA,
+            resource_id=found[0],
+            version=found[1],
+            content=data,
+            retrieved=items.retrieved,
+        )
+    )
 
 
 def _document(items: _Items, data: bytes, name: str) -> None:
@@ -322,25 +353,3 @@ def _utf8(data: bytes) -> bytes:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace").encode()
     return data
-
-
-def _is_gzip(data: bytes) -> bool:
-    try:
-        zlib.decompressobj(wbits=31).decompress(data, 64)
-    except zlib.error:
-        return False
-    return True
-
-
-def _gunzip(data: bytes) -> bytes | None:
-    out = bytearray()
-    try:
-        while data:
-            unpacker = zlib.decompressobj(wbits=31)
-            out += unpacker.decompress(data, MOST_UNPACKED + 1 - len(out))
-            if len(out) > MOST_UNPACKED or not unpacker.eof:
-                return None
-            data = unpacker.unused_data.lstrip(b"\0")
-    except zlib.error:
-        return None
-    return bytes(out)

@@ -11,14 +11,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from adapters.documents.ccda.document import Document
+from adapters.documents.safe_xml import XmlRefused
+from adapters.documents.text import MOST_CONTENT
 from adapters.normalizer import care, conditions, documents, medications, observations, people
 from adapters.normalizer.base import Neighbours, Source
+from adapters.normalizer.ccda import CDA, STATEMENT, DocumentRead, attached, read_ccda
+from adapters.normalizer.companion import Unmapped, shaped
 from adapters.normalizer.names import display_name
 from adapters.normalizer.read import Json, NotJson, Reader, outline, parse, subject_of
 from adapters.normalizer.releases import READABLE, UNREAD, Turned, in_r4, written_in
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from adapters.normalizer.values import reference_key
-from models.record import AnyEntry, Ledger, Missing, Provenance, RawResource, Rejected, RejectReason, Value
+from models.record import AnyEntry, Coverage, Ledger, Missing, Provenance, RawResource, Rejected, RejectReason, Value
 
 Disposition = Literal["entry", "support", "raw_only", "quarantined"]
 """`entry`: became record entries; `support`: names, drugs, documents others refer to; `raw_only`: kept, its type is not
@@ -76,6 +81,8 @@ REFERRED_TO = NAMED | SUPPORT
 """Types that other resources take a name, a drug or a document from."""
 READ = READERS.keys() | NAMED | SUPPORT
 """Types that are read in full; of all others only the type and the subject."""
+FHIR = "fhir"
+"""RawResource.api of what is a FHIR resource; any other is read by the profile's map for it."""
 MOST_DEPTH = 64
 """Nesting levels of a resource we are willing to read (FHIR's own deepest are under 20)."""
 
@@ -86,7 +93,15 @@ class Normalized(Value, frozen=True):
     entries: tuple[AnyEntry, ...] = ()
     quarantine: tuple[Rejected, ...] = ()
     ledger: Ledger = Ledger()
-    dispositions: Annotated[dict[str, Disposition], Meta(description="`Type/id/version` -> what became of it.")] = {}
+    dispositions: Annotated[
+        dict[str, Disposition],
+        Meta(
+            description="`Type/id/version` -> what became of it; for statements of documents, with `#` and their place."
+        ),
+    ] = {}
+    coverage: Annotated[
+        tuple[Coverage, ...], Meta(description="What documents say of sections that no entry speaks for.")
+    ] = ()
 
 
 def normalize(
@@ -109,17 +124,29 @@ def normalize(
     # Read first what others refer to; everything else only when its turn comes: a patient's JSON trees never stand in
     # memory all at once, which would cost a third of the time.
     aliases = {raw.full_url: f"{raw.resource_type}/{raw.resource_id}" for _, raw in newest if raw.full_url}
-    held = {key: _resource(raw, patient_id, aliases) for key, raw in newest if raw.resource_type in REFERRED_TO}
+    held = {key: _resource(raw, patient_id, rules, aliases) for key, raw in newest if raw.resource_type in REFERRED_TO}
     neighbours = _neighbours([(unique[key], item) for key, item in held.items() if not isinstance(item, Rejected)])
     for url, name in aliases.items():
         neighbours.alias(reference_key(url) or url, name)
     entries: list[AnyEntry] = []
     turned_away, refused, unreadable = list(rejected), list[Rejected](), list[Rejected]()
+    documents_read: list[DocumentRead] = []
+    replaced = _replaced(newest)
     names = {key: "/".join(key[2:]) for key in unique}
     dispositions: dict[str, Disposition] = dict.fromkeys(names.values(), "raw_only")
     for key, raw in newest:
         kind, name = raw.resource_type, names[key]
-        resource = held.pop(key, None) or _resource(raw, patient_id, aliases)
+        if kind == CDA:
+            if key[3] not in replaced:
+                read = _document(raw, rules)
+                if isinstance(read, Rejected):
+                    refused.append(read)
+                    dispositions[name] = "quarantined"
+                else:
+                    documents_read.append(read)
+                    dispositions[name] = "entry"
+            continue
+        resource = held.pop(key, None) or _resource(raw, patient_id, rules, aliases)
         if isinstance(resource, Rejected):
             refused.append(resource)
             dispositions[name] = "quarantined"
@@ -128,19 +155,52 @@ def normalize(
         if reader is None:
             dispositions[name] = "support" if kind in SUPPORT else "raw_only"
             continue
-        made = _read(reader, Source(resource, raw, neighbours, rules, version=key[4]))
+        source = Source(resource, raw, neighbours, rules, version=key[4])
+        made = _read(reader, source)
         if isinstance(made, str):
             unreadable.append(_reject(raw, "unreadable", made))
             dispositions[name] = "quarantined"
         else:
             entries.extend(resource.retrace(made) if isinstance(resource, Turned) else made)
             dispositions[name] = "entry"
+            if kind == "DocumentReference" and rules.document_entries and not source.has_flag("entered_in_error"):
+                documents_read += attached(source, READERS)
+    for document in documents_read:
+        entries += document.entries
+        unreadable += document.rejected
+        dispositions |= document.fates
     return Normalized(
         entries=tuple(entries),
         quarantine=(*turned_away, *refused, *unreadable),
-        ledger=_ledger(names, dispositions, turned_away, missing),
+        ledger=_ledger(names, dispositions, turned_away, missing, documents_read),
         dispositions=dispositions,
+        coverage=tuple(line for document in documents_read for line in document.coverage),
     )
+
+
+def _document(raw: RawResource, rules: NormalizationRules) -> DocumentRead | Rejected:
+    """The entries of a C-CDA document, or why it cannot be read."""
+    try:
+        document = Document.parse(raw.content)
+    except XmlRefused as error:
+        return _reject(raw, error.code, error.detail)
+    if document is None:
+        return _reject(raw, "not_a_resource", "XML, but neither C-CDA nor a part of one")
+    return read_ccda(document, raw, rules, READERS)
+
+
+def _replaced(newest: Sequence[tuple[Key, RawResource]]) -> set[str]:
+    """Ids of documents that another of these documents says it replaces."""
+    found = set()
+    for key, raw in newest:
+        if raw.resource_type == CDA and b"RPLC" in raw.content:
+            try:
+                document = Document.parse(raw.content)
+            except XmlRefused:
+                continue
+            if document is not None and document.replaces != key[3]:
+                found.add(document.replaces)
+    return found
 
 
 def _unique(resources: Iterable[RawResource]) -> dict[Key, RawResource]:
@@ -170,7 +230,9 @@ def _newest(resources: dict[Key, RawResource]) -> list[tuple[Key, RawResource]]:
     return list(best.values())
 
 
-def _resource(raw: RawResource, patient_id: str | None, aliases: Mapping[str, str]) -> Json | Rejected:
+def _resource(
+    raw: RawResource, patient_id: str | None, rules: NormalizationRules, aliases: Mapping[str, str]
+) -> Json | Rejected:
     """The parsed resource in R4's shape, or why it cannot be read as one of this patient's."""
     kind = raw.resource_type
     if raw.fhir_version in UNREAD:
@@ -181,6 +243,8 @@ def _resource(raw: RawResource, patient_id: str | None, aliases: Mapping[str, st
         return _reject(raw, "too_deep" if error.deep else "not_json", error.where)
     if not isinstance(resource, dict):
         return _reject(raw, "not_a_resource", "an object was expected")
+    if raw.api != FHIR:
+        return _of_companion(raw, resource, patient_id, rules)
     if resource.get("resourceType") != kind:
         return _reject(raw, "wrong_resource_type", "resourceType")
     shaped: Json = resource
@@ -194,6 +258,19 @@ def _resource(raw: RawResource, patient_id: str | None, aliases: Mapping[str, st
     if patient_id is not None and _is_stranger(raw, shaped, patient_id, aliases):
         return _reject(raw, "wrong_patient", "subject")
     return shaped
+
+
+def _of_companion(raw: RawResource, row: Json, patient_id: str | None, rules: NormalizationRules) -> Json | Rejected:
+    """A row of a companion API in R4's shape, or why it has none."""
+    shape = rules.companion.get(raw.api)
+    if shape is None or shape.type != raw.resource_type:
+        return _reject(raw, "unreadable", "the site's profile has no map for this API")
+    if _depth(row) > MOST_DEPTH:
+        return _reject(raw, "too_deep", f"more than {MOST_DEPTH} levels")
+    try:
+        return shaped(row, shape, raw.resource_id, patient_id)
+    except Unmapped as error:
+        return _reject(raw, "unreadable", str(error))
 
 
 def _may_be_deep(content: bytes) -> bool:
@@ -284,6 +361,8 @@ def _neighbours(readable: Sequence[tuple[RawResource, Json]]) -> Neighbours:
                     found.goals[key] = words
         elif kind == "PractitionerRole":
             roles.append((raw, resource))
+        if kind == "Patient" and isinstance(resource.get("birthDate"), str):
+            found.birth_dates.add(resource["birthDate"])
         if kind in NAMED:
             name = display_name(Reader(resource), resource, kind)
             if name:
@@ -301,7 +380,7 @@ def _neighbours(readable: Sequence[tuple[RawResource, Json]]) -> Neighbours:
 
 def _binary(found: Neighbours, keys: tuple[str, str], resource: Json) -> None:
     data, kind = resource.get("data") or resource.get("content"), resource.get("contentType")
-    if not isinstance(data, str) or len(data) > documents.MOST_CONTENT * 4 // 3:
+    if not isinstance(data, str) or len(data) > MOST_CONTENT * 4 // 3:
         return
     try:
         content = base64.b64decode("".join(data.split()), validate=True)
@@ -334,6 +413,7 @@ def _ledger(
     dispositions: dict[str, Disposition],
     rejected: Iterable[Rejected],
     missing: Iterable[Missing],
+    documents_read: Iterable[DocumentRead] = (),
 ) -> Ledger:
     by_type: dict[str, Counter[str]] = defaultdict(Counter)
     told = Counter((key[2], dispositions[name] == "quarantined") for key, name in names.items())
@@ -341,6 +421,9 @@ def _ledger(
         by_type[kind]["quarantined" if bad else "stored"] += count
     for item in rejected:
         by_type[item.resource_type or "unknown"]["quarantined"] += 1
+    for document in documents_read:
+        for fate in document.fates.values():
+            by_type[STATEMENT]["quarantined" if fate == "quarantined" else "stored"] += 1
     for gap in missing:
         by_type[gap.reference.partition("/")[0] or "unknown"]["reported_missing"] += gap.count
     rows = {}

@@ -120,6 +120,10 @@ class Reader:
             return
         self.flags.append(made)
 
+    def has_flag(self, code: FlagCode) -> bool:
+        """Whether a remark of this kind was made."""
+        return any(flag.code == code for flag in self.flags)
+
     def tolerated(self, path: str) -> None:
         """Note that `path` had a shape FHIR does not allow."""
         self.flag("tolerated", path)

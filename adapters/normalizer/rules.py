@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from adapters.normalizer.companion import Shape
 from adapters.normalizer.memo import Memory
 from adapters.normalizer.wordings import WordMemory
 from models.terminology.mapper import Terminology
@@ -38,8 +39,17 @@ class NormalizationRules(BaseModel):
     category_hints: dict[str, ObservationSection] = Field(
         default={}, description="Observation category code or text (lower case) -> section, for local categories."
     )
+    document_entries: bool = Field(
+        default=False,
+        description="Read the entries of C-CDA documents attached to DocumentReferences too, marked with method `document`; "
+        "otherwise their text only (decision 0017).",
+    )
     stale_active_days: int = Field(
         default=730, gt=0, description="An active order older than this without renewal is called uncertain."
+    )
+
+    companion: dict[str, Shape] = Field(
+        default={}, description="How rows of the companion API are read, by RawResource.api; filled from the profile."
     )
 
     @cached_property

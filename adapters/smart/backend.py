@@ -6,9 +6,10 @@ https://hl7.org/fhir/smart-app-launch/backend-services.html
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from adapters.smart.discovery import SmartConfiguration
-from adapters.smart.endpoint import lifetime
+from adapters.smart.endpoint import TokenRefused, lifetime
 from adapters.smart.scopes import minimum_scopes, syntax_of
 from adapters.smart.tokens import Authority, Token
 
@@ -22,7 +23,7 @@ class BackendAuth(Authority):
         """Settle which scopes to ask for. Raises ConfigurationError when the site cannot verify our key."""
         self._endpoint.use(configuration)
         syntax = syntax_of(configuration.capabilities, configuration.scopes_supported, self._profile.scope_syntax)
-        self.asked = minimum_scopes(resource_types, syntax)
+        self.asked = (*minimum_scopes(resource_types, syntax), *self.optional)
 
     def _is_good(self, token: Token) -> bool:
         """Also: asked with what is asked for today. A new one costs nobody a sign-in."""
@@ -30,8 +31,14 @@ class BackendAuth(Authority):
 
     async def _fresh(self, known: Token | None) -> Token:
         asked = " ".join(self.asked)
-        document = await self._endpoint.ask({"grant_type": "client_credentials", "scope": asked}, tries=TOKEN_TRIES)
-        scope = document.get("scope")
+        needed = " ".join(s for s in self.asked if s not in self.optional)
+        try:
+            document, sent = await self._ask(asked), asked
+        except TokenRefused as error:
+            if error.reason != "invalid_scope" or needed == asked:
+                raise
+            document, sent = await self._ask(needed), needed
+        scope = document.get("scope", None if sent == asked else needed)
         return Token(
             access_token=document["access_token"],
             expires_at=self._clock() + lifetime(document),
@@ -39,3 +46,6 @@ class BackendAuth(Authority):
             asked=asked,
             base=self._site.fhir_base,
         )
+
+    async def _ask(self, scope: str) -> dict[str, Any]:
+        return await self._endpoint.ask({"grant_type": "client_credentials", "scope": scope}, tries=TOKEN_TRIES)

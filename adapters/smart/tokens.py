@@ -107,6 +107,10 @@ class Authority(ABC):
         self._running: asyncio.Task[Token] | None = None
         self._refusal: tuple[AdapterError, float] | None = None
         self.asked: tuple[str, ...] = ()
+        self.optional: tuple[str, ...] = ()
+        """Asked for beside what is needed, and gone without where the site refuses the request because of it."""
+        self.authorized_by = ""
+        """Who authorized the token that was last given out, as `Token.user`; empty: the client itself."""
 
     @abstractmethod
     def plan(self, configuration: SmartConfiguration, resource_types: Iterable[str]) -> None:
@@ -127,6 +131,7 @@ class Authority(ABC):
             await self.settled()
             known = await self._tokens.get(self._site.name)
             if known and known.access_token != not_this and self._is_good(known):
+                self.authorized_by = known.user
                 return known
             if self._refusal is not None and self._clock() < self._refusal[1]:
                 raise self._refusal[0]
@@ -137,6 +142,7 @@ class Authority(ABC):
                 self._refusal = (error, self._clock() + REFUSAL_SECONDS)
                 raise
             self._refusal = None
+            self.authorized_by = token.user
             return token
 
     @property

@@ -35,6 +35,10 @@ class Origin(Value, frozen=True):
     retrieved: Annotated[str, Meta(description="When we fetched it, ISO 8601 UTC.")] = ""
     method: Annotated[OriginMethod, Meta(description="How the fact was obtained.")] = "structured"
     api: Annotated[str, Meta(description="Which of the site's APIs answered: fhir, or a vendor's own.")] = "fhir"
+    twin: Annotated[
+        str,
+        Meta(description="The number by which the site's FHIR API knows the same thing, where its other API tells."),
+    ] = ""
     provenance: Annotated[Provenance | None, Meta(description="What the source's Provenance says.")] = None
 
     @property

@@ -22,6 +22,8 @@ RejectReason = Literal[
     "unsupported_version",
     "operation_outcome",
     "xml_not_supported",
+    "not_xml",
+    "unsafe_xml",
 ]
 """Closed list of why a received thing could not become part of the record. It is kept in quarantine all the same."""
 

@@ -11,7 +11,15 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.access import ROUTES
-from service.api import description, problems, routes_patients, routes_schema, routes_sites, routes_smart
+from service.api import (
+    description,
+    problems,
+    routes_identity,
+    routes_patients,
+    routes_schema,
+    routes_sites,
+    routes_smart,
+)
 from service.api.auth import Guarded, Use, route_of
 from service.api.middleware import Account, BodyCap
 from service.api.problems import Problem
@@ -37,7 +45,7 @@ def create_app(settings: Settings, store: Store | None = None, runtime: Runtime 
     )
     app.state.services = services
     app.router.route_class = Guarded
-    for room in (routes_sites, routes_patients, routes_schema, routes_smart, page_routes):
+    for room in (routes_sites, routes_patients, routes_identity, routes_schema, routes_smart, page_routes):
         # Not include_router: that wraps routes, and then nobody can walk them.
         app.router.routes.extend(room.router.routes)
     _add_own_routes(app)

@@ -80,9 +80,19 @@ class Connections:
             return self._connecting().start(ticket)
 
     def start_from_ehr(self, iss: str, launch: str) -> Departure:
-        """The EHR opened us: at a site of this process's tenant."""
+        """The EHR opened us, at the address that all tenants share."""
         with _refusals():
-            return self._connecting().launch(self.settings.tenant, iss, launch)
+            return self._connecting().launch(iss, launch)
+
+    def start_at_site(self, tenant: str, site: str, iss: str, launch: str) -> Departure:
+        """The EHR opened us, at the address of one site."""
+        with _refusals():
+            return self._connecting().launch_at(tenant, site, iss, launch)
+
+    def framed_by(self, answer: Mapping[str, str], cookies: Mapping[str, str]) -> tuple[str, ...]:
+        """The origins whose pages may show what comes of this answer."""
+        with _refusals():
+            return self._connecting().framed_by(answer, cookies)
 
     def arrive(self, answer: Mapping[str, str], cookies: Mapping[str, str]) -> Arrival:
         """The browser is back from a site."""

@@ -142,12 +142,17 @@ class Account:
 
 def _protect(message: Message, scope: Scope, request_id: str) -> None:
     headers = MutableHeaders(scope=message)
+    framed_by = scope.get("state", {}).get("framed_by")
     for name, value in SECURITY_HEADERS.items():
-        headers.setdefault(name, value)
+        if not (framed_by and name == "X-Frame-Options"):  # that header knows no list; the policy below does
+            headers.setdefault(name, value)
     if scope.get("scheme") == "https":
         headers.setdefault("Strict-Transport-Security", HSTS)
     html = headers.get("content-type", "").startswith("text/html")
-    headers.setdefault("Content-Security-Policy", PAGE_CSP if html else API_CSP)
+    policy = PAGE_CSP if html else API_CSP
+    if framed_by:  # a launch at a site whose file names these origins: nothing of a record is shown there
+        policy = policy.replace("frame-ancestors 'none'", f"frame-ancestors {' '.join(framed_by)}")
+    headers.setdefault("Content-Security-Policy", policy)
     headers.setdefault("Cache-Control", "no-store")
     headers["X-Request-Id"] = request_id
 

@@ -26,6 +26,7 @@ CODES: dict[str, tuple[int, str]] = {
     "unknown_site": (404, "No such site"),
     "unknown_resource": (404, "No such resource is kept"),
     "unknown_run": (404, "No such run"),
+    "unknown_pair": (404, "No such pair, or it is decided"),
     "method_not_allowed": (405, "This method is not offered here"),
     "conflict": (409, "That contradicts what is on record"),
     "body_too_large": (413, "The body is larger than allowed"),

@@ -38,23 +38,33 @@ def start(request: Request, services: Use) -> Response:
 
 @router.get("/smart/launch", include_in_schema=False)
 def launch(request: Request, services: Use) -> Response:
-    """An EHR opens us: `iss` is its FHIR base, `launch` its word for what is on the screen."""
+    """An EHR opens us: `iss` is its FHIR base, `launch` its word for what is on the screen. The base must be one site's."""
     asked = request.query_params
     return _depart(request, services.start_from_ehr(asked.get("iss", ""), asked.get("launch", "")))
+
+
+@router.get("/smart/launch/{tenant}/{site}", include_in_schema=False)
+def launch_at(tenant: str, site: str, request: Request, services: Use) -> Response:
+    """The same at the address of one site: where several have one base, only this says which is meant."""
+    asked = request.query_params
+    return _depart(request, services.start_at_site(tenant, site, asked.get("iss", ""), asked.get("launch", "")))
 
 
 @router.get(CALLBACK_PATH, include_in_schema=False)
 def callback(request: Request, services: Use) -> HTMLResponse:
     """The browser is back from the site's sign-in."""
     answer = dict(request.query_params) if len(request.url.query) <= LARGEST_ANSWER else {}
+    request.state.framed_by = framed = services.framed_by(answer, request.cookies)
     arrival = services.arrive(answer, request.cookies)
-    request.state.principal = _site(arrival.tenant, arrival.site)
+    request.state.principal = _site(arrival.tenant, arrival.site, arrival.user)
     request.state.patient_id = arrival.patient_id
-    return render("connected.html", arrival=arrival)
+    return render("connected.html", arrival=arrival, framed=bool(framed))
 
 
 def _depart(request: Request, departure: Departure) -> Response:
     request.state.principal = _site(departure.tenant, departure.site)
+    framed = bool(departure.framed_by)
+    request.state.framed_by = departure.framed_by
     answer = RedirectResponse(departure.url, 303)
     answer.set_cookie(
         departure.cookie,
@@ -62,12 +72,16 @@ def _depart(request: Request, departure: Departure) -> Response:
         max_age=departure.seconds,
         path=CALLBACK_PATH,
         httponly=True,
-        samesite="lax",  # the way back is a navigation from the site
-        secure=departure.secure,
+        samesite="none"
+        if framed
+        else "lax",  # the way back is a navigation from the site; in a frame that is not enough
+        secure=departure.secure or framed,
     )
+    if framed:  # for this frame under this EHR's pages only (CHIPS); http.cookies knows the word from Python 3.14 on
+        answer.headers["set-cookie"] += "; Partitioned"
     return answer
 
 
-def _site(tenant: str, site: str) -> Principal:
-    """Who is named in the audit: the sign-in at a site, which has no role here and may do nothing else."""
-    return Principal(tenant, f"smart:{site}", "")
+def _site(tenant: str, site: str, user: str = "") -> Principal:
+    """Who is named in the audit: the sign-in at a site and, once it is known, the person; no role, and no right here."""
+    return Principal(tenant, f"smart:{site}:{user}" if user else f"smart:{site}", "")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+from adapters.conformance import Difference
+from adapters.conformance.report import Window
 
 SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 FhirId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
@@ -47,6 +50,33 @@ class SiteSearchBody(Body):
         if not (self.identifier or self.family or self.given or self.birth_date):
             raise ValueError("at least one criterion is needed")
         return self
+
+
+class CheckBody(Body):
+    """How to check a site."""
+
+    patient: FhirId | None = Field(
+        default=None,
+        description="A test patient's id at the site: everything is probed with it. None: nothing is probed.",
+    )
+
+
+class OfPatient(Body):
+    """Whose authorization is meant."""
+
+    patient_id: PatientId | None = Field(default=None, description="Our id; None: of the site, or of all patients.")
+
+
+class ClientSecret(Body):
+    """A secret for us. It is never repeated, in errors neither."""
+
+    secret: SecretStr = Field(min_length=1, max_length=1000)
+
+
+class Rotation(Body):
+    """One step of a rotation."""
+
+    step: Literal["publish", "switch", "drop_old"]
 
 
 class RegisterBody(Body):
@@ -140,6 +170,57 @@ class Sites(BaseModel):
     count: int
 
 
+class ConnectAddress(BaseModel):
+    """What a person opens in a browser within the hour. Whoever has it can begin a sign-in at the site, no more."""
+
+    site: str
+    open: str
+
+
+class Disconnected(BaseModel):
+    """How many authorizations ended, and how many of these the site confirmed."""
+
+    site: str
+    ended: int
+    confirmed_by_site: int
+
+
+class Rotated(BaseModel):
+    """The key that signs now, and the public keys that are published."""
+
+    site: str
+    signs: str
+    jwks: dict[str, list[dict[str, Any]]]
+
+
+class SiteReportRow(Answer):
+    """One check of a site. `report_id` is its moment as addresses write it: 20261125T012300Z."""
+
+    report_id: str
+    checked_at: str
+    state: str
+    probed: bool
+    software: str = ""
+
+
+class SiteReports(BaseModel):
+    """All reports of a site, newest first."""
+
+    items: list[SiteReportRow]
+    count: int
+
+
+class SiteDiff(BaseModel):
+    """What changed, worst first; `counts` by severity: breaks, degrades, info."""
+
+    before: str
+    after: str
+    probed: bool
+    counts: dict[str, int]
+    differences: list[Difference]
+    upgrades: list[Window]
+
+
 class SitePatients(BaseModel):
     """Patients a site knows by the criteria given."""
 
@@ -187,6 +268,7 @@ class QuarantineRow(Answer):
     current: bool = True
     received: str = ""
     bytes: int = 0
+    purged_at: str | None = Field(default=None, description="Since when its bytes are gone (retention); the row stays.")
 
 
 class Quarantine(BaseModel):

@@ -7,24 +7,25 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from fastapi import FastAPI
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from adapters.conformance import ConformanceReport
 from adapters.errors import AdapterError, ConfigurationError
 from adapters.profile import parse_site
 from models.record import Chart, RawResource
+from service.api.conformance import Conformance
 from service.api.connections import Connections
+from service.api.identity import Identity
 from service.api.problems import Problem
 from service.api.reading import Reading
+from service.api.refusals import HANDLE, known, refusals
 from service.api.schemas import (
     Freshness,
     FreshnessLine,
@@ -38,9 +39,8 @@ from service.api.schemas import (
 from service.api.session import FailedLogins, Sessions
 from service.api.writing import Writing
 from service.settings import Settings
-from service.store import Store, StoreUnavailable, UnknownPatient, UnknownSite
+from service.store import Store, StoreUnavailable
 from service.store.access import hash_secret
-from service.store.sealing import SealError
 
 if TYPE_CHECKING:
     from service.workflows import Runtime
@@ -50,8 +50,6 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.1
 TOKEN = re.compile(r"cb_([0-9a-f]{12})_([0-9a-f]{64})")
-HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-"""Shape of every id that reaches the store from a URL; anything else names nothing we hold."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Principal:
     role: str
 
 
-class Services(Reading, Connections, Writing):
+class Services(Reading, Connections, Conformance, Writing, Identity):
     """Everything a route or a command may call. What a caller can cause is raised as Problem, and nothing else."""
 
     def __init__(self, settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> None:
@@ -189,22 +187,6 @@ class Services(Reading, Connections, Writing):
             self.store.put_site(tenant, parsed)
         return self.site(tenant, parsed.name)
 
-    def check_site(self, tenant: str, name: str, patient_id: str | None = None) -> dict[str, Any]:
-        """Discover and authorize at a site; probe it with a test patient (their id at the site)."""
-        self.site(tenant, name)
-        with refusals():
-            return self._runtime().check_site(tenant, name, patient_id)
-
-    def site_report(self, tenant: str, name: str) -> ConformanceReport:
-        """The report of the site's last check."""
-        self.site(tenant, name)
-        with refusals():
-            found = self.store.site_report(tenant, name)
-        try:
-            return ConformanceReport.model_validate(found)
-        except ValidationError:  # none, or one that an older Chartbrief wrote
-            raise Problem("not_found", "there is no report of this site: check it") from None
-
     def search_at_site(self, tenant: str, name: str, asked: SiteSearchBody) -> list[dict[str, Any]]:
         """Whom a site knows by these criteria; nothing is stored."""
         from service.workflows.site_search import find_at_site
@@ -223,6 +205,13 @@ class Services(Reading, Connections, Writing):
         """The registered patients."""
         with refusals():
             return self.store.patients(tenant)
+
+    def patient_page(self, tenant: str, first: int, most: int) -> Patients:
+        """Some of the registered patients, in the order in which they came."""
+        with refusals():
+            rows, total = self.store.patient_page(tenant, first, most)
+        items = [PatientRow.model_validate(row) for row in rows]
+        return Patients(items=items, count=len(items), total=total)
 
     def search(self, tenant: str, asked: SearchBody) -> Patients:
         """Patients all given criteria hold for."""
@@ -346,33 +335,15 @@ class Services(Reading, Connections, Writing):
             ],
         )
 
+    def purge(self, tenant: str) -> dict[str, int]:
+        """Delete what is older than it is kept; how many of each."""
+        with refusals():
+            return self._runtime().purge(tenant)
+
     def _runtime(self) -> Runtime:
         if self.runtime is None:
             raise Problem("unavailable", "this process runs no workflows")
         return self.runtime
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """The store's refusals as problems."""
-    try:
-        yield
-    except UnknownPatient:
-        raise Problem("unknown_patient") from None
-    except UnknownSite:
-        raise Problem("unknown_site") from None
-    except ConfigurationError as error:  # a stored site whose vendor profile has changed under it
-        raise Problem("invalid_site", reason=error.code) from None
-    except StoreUnavailable as error:
-        raise Problem("unavailable", headers={"Retry-After": str(error.retry_after)}) from None
-    except SealError:
-        raise Problem("unavailable", "the stored secrets cannot be opened with the configured master key") from None
-
-
-def known(handle: str, code: str) -> None:
-    """Refuse what cannot name anything (control characters, quotes, paths), as if it were merely unknown."""
-    if not HANDLE.fullmatch(handle):
-        raise Problem(code)
 
 
 def outcome(status: int) -> str:

@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from adapters.conformance import ConformanceReport, Difference, compare, compare_with_profile, read_report
+from adapters.conformance import ConformanceReport, Difference, read_report
 from adapters.conformance.report import Latency, TypeFound
 from adapters.errors import ConfigurationError
-from adapters.profile import load_profile
 from service.cli import render
 from service.cli.output import CommandError, stdout
 from service.page.report import report_page
+from service.reports import with_earlier, with_profile
+from service.store.site_reports import report_id_of
 
 PROFILE = "profile"
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -32,7 +33,7 @@ def report_in(found: dict[str, Any]) -> ConformanceReport | None:
 
 def write(report: ConformanceReport, folder: Path) -> list[str]:
     """Write NAME-DATE.json and .html; returns their paths. The page is made from what the JSON says, nothing else."""
-    stem = f"{report.site}-{re.sub('[-:]', '', report.checked_at)}"
+    stem = f"{report.site}-{report_id_of(report.checked_at)}"
     content = report.model_dump_json(indent=2) + "\n"
     pages = {"json": content, "html": report_page(ConformanceReport.model_validate_json(content))}
     written = []
@@ -63,6 +64,8 @@ def show(report: ConformanceReport, files: list[str]) -> None:
     render.row(made, "probes", f"live, {took}" if report.probed else report.not_probed_because)
     if report.deadline_passed:
         render.row(made, "deadline", "passed: what did not answer in time is told as failed", style="red")
+    for line in report.attention():
+        render.row(made, "look at", line, style="yellow")
     for window in report.upgrades:
         render.row(made, "upgrades", f"{window.next_month or 'no months published'}: {window.upgrade.note}")
     console.print(made)
@@ -96,27 +99,15 @@ def diff(before: str, after: Path) -> tuple[dict[str, Any], list[Difference]]:
     try:
         new = read_report(after)
         if before == PROFILE:
-            differences = compare_with_profile(load_profile(new.vendor, variant=new.variant), new)
-            compared = f"profile {new.vendor}{f'/{new.variant}' if new.variant else ''}"
-        else:
-            old = read_report(Path(before))
-            differences, compared = compare(old, new), f"{old.site} {old.checked_at}"
-            if old.site != new.site:
-                raise CommandError("usage", f"two different sites: {old.site} and {new.site}")
+            return with_profile(new)
+        old = read_report(Path(before))
     except ConfigurationError as error:
         raise CommandError(
             error.code if error.code in ("file_not_found", "not_a_report") else "configuration", str(error)
         ) from None
-    counts = {s: sum(d.severity == s for d in differences) for s in SEVERITY_STYLE}
-    document = {
-        "before": compared,
-        "after": f"{new.site} {new.checked_at}",
-        "probed": new.probed,
-        "counts": counts,
-        "differences": [d.model_dump() for d in differences],
-        "upgrades": [w.model_dump(mode="json") for w in new.upgrades],
-    }
-    return document, differences
+    if old.site != new.site:
+        raise CommandError("usage", f"two different sites: {old.site} and {new.site}")
+    return with_earlier(old, new)
 
 
 def show_differences(document: dict[str, Any], differences: list[Difference]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from adapters.documents.packed import BadGzip, gunzip
 from adapters.normalizer import Normalized, assemble, coverage_from_entries, parse_file
 from adapters.normalizer import normalize as normalize_resources
+from adapters.normalizer.ccda import CDA, patient_of
 from models.record import (
     RESOURCE_TYPE_OF_SECTION,
     AnyEntry,
@@ -28,8 +29,8 @@ from service.cli.output import CommandError
 TENANT, SITE = "local", "file"
 UNNAMED = "unknown"
 """Patient id for files in which no resource says whose it is."""
-SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz")
-PATIENTS_TYPES = frozenset(RESOURCE_TYPE_OF_SECTION.values()) | {"MedicationStatement", "MedicationOrder"}
+SUFFIXES = (".json", ".ndjson", ".jsonl", ".xml", ".json.gz", ".ndjson.gz", ".jsonl.gz", ".xml.gz")
+PATIENTS_TYPES = frozenset(RESOURCE_TYPE_OF_SECTION.values()) | {"MedicationStatement", "MedicationOrder", CDA}
 """Types whose resources are somebody's even where they do not say whose; all others may be shared by every patient
 (practitioners, medications, provenance, ...)."""
 
@@ -46,7 +47,17 @@ class _Subject(msgspec.Struct):
     beneficiary: _Reference | None = None
 
 
+class _Identifier(msgspec.Struct):
+    system: str = ""
+    value: str = ""
+
+
+class _Identified(msgspec.Struct):
+    identifier: list[_Identifier] = []
+
+
 _subject_decoder = msgspec.json.Decoder(_Subject)
+_identified_decoder = msgspec.json.Decoder(_Identified)
 
 
 @dataclass
@@ -58,11 +69,14 @@ class Loaded:
     rejected: list[Rejected] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
     """Bundle fullUrl -> Type/id, for whatever is referred to by its fullUrl."""
+    _known: dict[tuple[str, str], str] | None = None
 
     def owner(self, resource: RawResource) -> str | None:
         """The patient a resource says it belongs to; None when it does not say."""
         if resource.resource_type == "Patient":
             return resource.resource_id
+        if resource.resource_type == CDA:
+            return self._document_owner(resource)
         try:
             found = _subject_decoder.decode(resource.content)
         except (msgspec.DecodeError, UnicodeDecodeError):  # an oddly shaped subject names nobody
@@ -71,6 +85,25 @@ class Loaded:
             if reference is not None and reference.reference:
                 return self._patient_id(reference.reference)
         return None
+
+    def _document_owner(self, resource: RawResource) -> str | None:
+        """The Patient among the resources who has an identifier of the document's patient; else that identifier."""
+        named, key = patient_of(resource.content)
+        known = self._identifiers()
+        return next((known[i] for i in named if i in known), key) or None
+
+    def _identifiers(self) -> dict[tuple[str, str], str]:
+        """Identifier (system, value) -> id of the Patient who has it."""
+        if self._known is None:
+            self._known = {}
+            for resource in self.resources:
+                if resource.resource_type == "Patient":
+                    try:
+                        found = _identified_decoder.decode(resource.content).identifier
+                    except (msgspec.DecodeError, UnicodeDecodeError):
+                        continue
+                    self._known.update({(i.system, i.value): resource.resource_id for i in found})
+        return self._known
 
     def _patient_id(self, reference: str) -> str | None:
         reference = self.aliases.get(reference, reference)
@@ -193,7 +226,9 @@ def chart_of(loaded: Loaded, patient: str | None) -> Chart:
     own = _only(groups, pid) if groups else []
     rejected = _rejected_of(loaded, own)
     normalized = normalize_resources(own + loaded.shared(), rejected=rejected)
-    coverage = coverage_from_entries(normalized.entries, (SITE,), quarantine=normalized.quarantine)
+    coverage = coverage_from_entries(
+        normalized.entries, (SITE,), quarantine=normalized.quarantine, told=normalized.coverage
+    )
     return assemble(TENANT, pid, normalized.entries, coverage, as_of=loaded.instant, ledger=normalized.ledger)
 
 
@@ -247,19 +282,13 @@ def _read(path: Path, max_bytes: int) -> bytes:
 
 def _unpack(path: Path, data: bytes, max_bytes: int) -> bytes:
     """Gunzip with a ceiling: a few kB may unpack to gigabytes. Several members in one file are legal gzip."""
-    out = bytearray()
     try:
-        while data:
-            unpacker = zlib.decompressobj(wbits=31)
-            out += unpacker.decompress(data, max_bytes + 1 - len(out))
-            if len(out) > max_bytes:
-                raise _too_large(path, max_bytes)
-            if not unpacker.eof:
-                raise CommandError("not_gzip", f"the gzip stream is cut off: {path}", file=str(path))
-            data = unpacker.unused_data.lstrip(b"\0")
-    except zlib.error:
-        raise CommandError("not_gzip", f"not a gzip file: {path}", file=str(path)) from None
-    return bytes(out)
+        return gunzip(data, max_bytes)
+    except BadGzip as error:
+        if error.code == "too_large":
+            raise _too_large(path, max_bytes) from None
+        words = "the gzip stream is cut off" if error.code == "cut_off" else "not a gzip file"
+        raise CommandError("not_gzip", f"{words}: {path}", file=str(path)) from None
 
 
 def _too_large(path: Path, max_bytes: int) -> CommandError:
@@ -275,8 +304,8 @@ def _nothing(loaded: Loaded) -> CommandError:
     reasons = {r.reason for r in loaded.rejected}
     code = "not_json" if reasons == {"not_json"} else "no_resources"
     words = "the input is not JSON" if code == "not_json" else "the input holds no FHIR resource that can be read"
-    if any(r.detail.startswith("XML") for r in loaded.rejected):
-        words += "; XML is not read here: ask the source for application/fhir+json"
+    if any("XML" in r.detail or "xml" in r.reason for r in loaded.rejected):
+        words += "; of XML only C-CDA is read: ask the source for application/fhir+json"
     normalized = normalize_resources([], rejected=loaded.rejected)
     return CommandError(
         code,

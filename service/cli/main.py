@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from service.cli import (
     directory_commands,
     file_commands,
+    identity_commands,
     key_commands,
     patient_commands,
     practice_commands,
@@ -42,6 +43,7 @@ for room in (
     directory_commands,
     write_commands,
     terminology_commands,
+    identity_commands,
 ):
     room.register(app)
 

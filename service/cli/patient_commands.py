@@ -127,7 +127,7 @@ def quarantine(patient: PatientId, as_json: AsJson = False) -> None:
     made = render.table(f"Quarantine ({len(rows)})", "site", "section", "what", "reason", "detail", "now")
     for row in rows:
         what = f"{row['resource_type']}/{row['resource_id']}".strip("/")
-        now = "open" if row["current"] else "repaired"
+        now = "open" if row["current"] else "bytes purged" if row["purged_at"] else "repaired"
         render.row(made, row["site"], row["section"], what, row["reason"], row["detail"], now)
     output.stdout().print(made)
 

@@ -159,6 +159,12 @@ def _name(entry: AnyEntry) -> str:
     return plain(entry.concept.display or getattr(entry, "name", "") or "(no name)")[:60]
 
 
+def _whence(entry: AnyEntry) -> str:
+    """Where to open it, and through which of the site's APIs it came where that is not FHIR."""
+    origin = entry.origin
+    return origin.reference if origin.api == "fhir" else f"{origin.reference} ({origin.api})"
+
+
 def chart(found: Chart) -> None:
     """Answer of `chart`."""
     console = stdout()
@@ -170,7 +176,7 @@ def chart(found: Chart) -> None:
         made = table(f"{section} ({len(entries)})", "date", "what", "value or state", "flags", "source")
         for entry in entries[:MOST_ROWS]:
             flags = ", ".join(dict.fromkeys(f.code for f in entry.flags))
-            row(made, (entry.date or "")[:10], _name(entry), entry_value(entry), flags, entry.origin.reference)
+            row(made, (entry.date or "")[:10], _name(entry), entry_value(entry), flags, _whence(entry))
         console.print(made)
         if len(entries) > MOST_ROWS:
             console.print(f"... and {len(entries) - MOST_ROWS} more (--json lists all)")

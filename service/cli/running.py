@@ -6,12 +6,13 @@ import asyncio
 import getpass
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 from pydantic import ValidationError
@@ -175,8 +176,8 @@ def read_site(file: Path) -> dict[str, Any]:
 
 
 def run_server(host: str, port: int) -> None:
-    """Run the API and the page until Ctrl-C. Makes the first keys where the tenant has none."""
-    with _listening(host, port) as listener, opened("serve", runtime=True) as session:
+    """Run the API and the page until Ctrl-C or SIGTERM. Makes the first keys where the tenant has none."""
+    with _ending_well(), _listening(host, port) as listener, opened("serve", runtime=True) as session:
         services = session.services
         first_keys(services, session.tenant)
         app = create_app(services.settings, services.store, services.runtime)
@@ -187,7 +188,26 @@ def run_server(host: str, port: int) -> None:
         )
         if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
             stderr().print("This speaks plain HTTP: put a TLS proxy before it (docs/api.md).", style="yellow")
-        asyncio.run(uvicorn.Server(server_config(app, host, taken)).serve(sockets=[listener]))
+        with suppress(SystemExit):  # SIGTERM, once uvicorn has closed its connections: the end of a service, no failure
+            asyncio.run(uvicorn.Server(server_config(app, host, taken)).serve(sockets=[listener]))
+
+
+@contextmanager
+def _ending_well() -> Iterator[None]:
+    """SIGTERM ends the process as its end does: work under way rests, the audit row is written, and an embedded PostgreSQL
+    that nobody else uses is stopped. By default it ends a process at once and leaves all that behind: uvicorn, when it has
+    closed its connections, raises the signal again for whoever was there before it."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)  # one is enough; a second must not interrupt the ending
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

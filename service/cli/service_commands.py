@@ -1,10 +1,12 @@
-"""`serve` and `demo`."""
+"""`serve`, `demo` and `purge`."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+
+from service.cli.file_commands import AsJson
 
 
 def serve(
@@ -29,7 +31,22 @@ def demo(
     raise typer.Exit(run(once=once, port=port))
 
 
+def purge(as_json: AsJson = False) -> None:
+    """Delete now what is older than it is kept: resource versions, quarantined bytes, site reports, finished workflows."""
+    from service.cli import output
+    from service.cli.running import opened
+
+    with opened("purge", runtime=True) as store:
+        found = store.services.purge(store.tenant)
+    if as_json:
+        output.emit(found)
+        return
+    words = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.items())
+    output.stdout().print(f"Purged: {words}. Rows of quarantine stay, with their reason and hash.", markup=False)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this room."""
     app.command()(serve)
     app.command()(demo)
+    app.command()(purge)

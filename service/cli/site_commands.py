@@ -51,6 +51,7 @@ def add_site(
     config = read_site(file)
     with opened("site add") as store:
         added = store.services.put_site(store.tenant, config, replace=True)
+    tenant = store.tenant
     if as_json:
         output.emit(added)
         return
@@ -66,7 +67,7 @@ def add_site(
     if config["client_auth"] == "client_secret" and auth != "none":
         console.print(f"Then: chartbrief site secret {name}", markup=False)
     if auth == "ehr_launch":
-        console.print("Then open it from the EHR: register /smart/launch there.", markup=False)
+        console.print(f"Then open it from the EHR: register /smart/launch/{tenant}/{name} there.", markup=False)
     verb = "connect" if auth == "standalone" else "check"
     console.print(f"Then: chartbrief site {verb} {name}", markup=False)
 

@@ -30,7 +30,8 @@ STATIC = {p.name: p for p in (HERE / "static").iterdir() if p.suffix in (".css",
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 NEXT = re.compile(r"/(?:patients/[A-Za-z0-9-]{1,64})?")
 """Where signing in may lead to: our own pages only."""
-MOST_PATIENTS = 200
+PATIENTS_A_PAGE = 100
+PAGE = re.compile(r"[1-9][0-9]{0,5}")
 REFRESH_SECONDS = 60
 PAGE_BUDGET_TOKENS = 4000
 LARGEST_BUDGET_TOKENS = 64_000
@@ -141,10 +142,19 @@ def logout(request: Request, services: Use) -> Response:
 
 
 @router.get("/")
-def patients(caller: Caller, services: Use) -> HTMLResponse:
-    """The patients of the tenant."""
-    found = services.patients(caller.tenant)
-    return _people([PatientRow.model_validate(p) for p in found[:MOST_PATIENTS]], len(found), caller, services)
+def patients(request: Request, caller: Caller, services: Use) -> HTMLResponse:
+    """The patients of the tenant, a page at a time (`?page=2`)."""
+    asked = request.query_params.get("page", "")
+    number = int(asked) if PAGE.fullmatch(asked) else 1
+    first = (number - 1) * PATIENTS_A_PAGE
+    found = services.patient_page(caller.tenant, first, PATIENTS_A_PAGE)
+    pages = {
+        "first": first + 1,
+        "last": first + found.count,
+        "before": number - 1 if number > 1 else None,
+        "after": number + 1 if first + found.count < found.total and found.count else None,
+    }
+    return _people(found.items, found.total, caller, services, pages=pages)
 
 
 @router.post("/")
@@ -168,6 +178,7 @@ def _people(
     services: Services,
     asked: dict[str, str] | None = None,
     wrong: str = "",
+    pages: dict[str, int | None] | None = None,
 ) -> HTMLResponse:
     now = services.now()
     people = [p.model_dump() | {"updated": ago(p.last_updated or "", now)} for p in rows]
@@ -178,7 +189,7 @@ def _people(
         asked=asked or {},
         wrong=wrong,
         principal=caller,
-        most=MOST_PATIENTS,
+        pages=pages,
     )
 
 

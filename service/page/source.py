@@ -97,9 +97,10 @@ def source(title: str, origin: Origin, content: bytes | None) -> Source:
     """The resource of an origin; `content` None when it is not kept any more."""
     rows = (
         ("Site", origin.site),
+        ("API", origin.api),
         ("Resource", f"{origin.resource_type}/{origin.resource_id}"),
         ("Version", origin.version),
-        ("Read from", origin.path or "the marked elements"),
+        ("Read from", origin.path or ("the marked elements" if origin.api == "fhir" else "the row as a whole")),
         ("Obtained", origin.method.replace("_", " ")),
         ("Retrieved", origin.retrieved),
         ("Recorded by", "; ".join(origin.provenance.agents) if origin.provenance else ""),
@@ -116,7 +117,7 @@ def source(title: str, origin: Origin, content: bytes | None) -> Source:
     return Source(
         title=title,
         site=origin.site,
-        reference=rows[1][1],
+        reference=f"{origin.resource_type}/{origin.resource_id}",
         facts=tuple((name, value) for name, value in rows if value),
         state=state,
         runs=made,

@@ -61,6 +61,7 @@ class AuthorizationServer:
     ) -> None:
         self._rules, self._types = dress.authorization, tuple(dress.types)
         self._writes = frozenset(dress.writes)
+        self._companion = dress.companion.scope if dress.companion else ""
         self._faults, self._clock = faults, clock
         self._clients = {name: list(keys) for name, keys in clients.items()}
         self._backends = set(clients)
@@ -205,6 +206,9 @@ class AuthorizationServer:
         readable: set[str] = set()
         searchable: set[str] = set()
         for scope in asked:
+            if self._companion and scope == self._companion and "system" in levels and scope not in denied:
+                scopes.append(scope)
+                continue
             match = _SCOPE.match(scope)
             if not match or match[1] not in levels or not self._speaks(match[3]):
                 continue

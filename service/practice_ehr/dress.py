@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from service.practice_ehr.changes import Changes, Chosen, Strict
+from service.practice_ehr.companion_dress import CompanionDress
 
 DRESSES = Path(__file__).parent / "dresses"
 Body = Literal["outcome", "html", "text", "empty"]
@@ -191,6 +192,7 @@ class Dress(Strict):
     authorization: Authorization = Authorization()
     changes: Changes = Changes()
     everything: bool = False
+    companion: CompanionDress | None = Field(default=None, description="A second API beside FHIR, with rows.")
 
     @field_validator("types")
     @classmethod

@@ -79,7 +79,7 @@ class Fault(BaseModel):
     kind: FaultKind
     resource_type: str = Field(
         default="",
-        description="Only for this type (or `token`, `metadata`, `smart-configuration`); empty: every FHIR type.",
+        description="Only for this type (or `token`, `metadata`, `smart-configuration`, or a list of the companion API); empty: every FHIR type.",
     )
     interaction: Literal["", "search", "read", "create", "update"] = Field(
         default="", description="Only for this interaction."

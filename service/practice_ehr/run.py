@@ -63,6 +63,7 @@ class PracticeEhr:
             app,
             http=PracticeProtocol,
             log_config=None,  # another uvicorn of this process keeps its own logging
+            date_header=False,  # the hospital's own clock says it (Dated)
             lifespan="off",
             timeout_graceful_shutdown=GRACE_SECONDS,
         )

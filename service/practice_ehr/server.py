@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import UTC
+from email.utils import formatdate
 from urllib.parse import parse_qsl
 
 import orjson
@@ -17,6 +17,7 @@ from starlette.routing import Route
 from service.practice_ehr.apps import Apps
 from service.practice_ehr.auth import AuthorizationServer, TokenRefused, bearer
 from service.practice_ehr.capability import capability_statement, smart_configuration
+from service.practice_ehr.companion import CompanionServer, error
 from service.practice_ehr.dress import Dress, Json, Refusal, applies
 from service.practice_ehr.exchange import Exchange, Target, not_for_writing, parse_target
 from service.practice_ehr.faults import Fault, Faults
@@ -26,7 +27,7 @@ from service.practice_ehr.outcome import Refused, Reply, bad_request, refused, r
 from service.practice_ehr.query import MOVED
 from service.practice_ehr.signing_in import SigningIn
 from service.practice_ehr.store import Store
-from service.practice_ehr.transport import Cut, Drip, Endless, Reset
+from service.practice_ehr.transport import Cut, Dated, Drip, Endless, Reset
 from service.practice_ehr.wear import of_the_dress, wear
 
 MOST_BODY_BYTES = 1_000_000
@@ -70,6 +71,8 @@ class PracticeServer:
         self.open = hospital.clients is None and not self.apps
         self.requests: list[Seen] = []
         self._fhir = FhirServer(self.dress, self.store)
+        rules = self.dress.companion
+        self.companion = CompanionServer(rules, self.store, self.dress.tenant) if rules else None
 
     @property
     def token_calls(self) -> int:
@@ -193,6 +196,28 @@ class PracticeServer:
         except Refused as error:
             return error.reply
 
+    async def rows(self, request: Request) -> Response:
+        """Everything below the base of the companion API. Faults name its lists: `appointments`."""
+        assert self.companion is not None
+        await asyncio.sleep(self.hospital.latency)
+        path, params = request.path_params["path"], dict(parse_qsl(request.url.query, keep_blank_values=True))
+        name, page = self.companion.find(path)[0] or "other", self.companion.page(params)
+        due = self.faults.due(name, "companion", page, fhir=False)
+        if "expire_token" in due:
+            self.auth.revoke(bearer(request.headers.get("authorization", "")))
+        response, count = await self._before(request, due), 0
+        if response is None:
+            grant = None if self.open else self.auth.grant(request.headers.get("authorization", ""))
+            if request.method != "GET":
+                reply = error(405, "Method not allowed.")
+            elif grant is None and not self.open:
+                reply = error(401, "Invalid Access Token")
+            else:
+                reply = self.companion.answer(path, params, grant.scopes if grant else None, due)
+            response, count = _response(reply), reply.count
+        self._note(Seen(request.method, name, "companion", response.status_code, count, page, _names(due)))
+        return self._below(response, due)
+
     async def _before(self, request: Request, due: dict[str, Fault]) -> Response | None:
         """Faults that answer instead of the server."""
         if "delay" in due:
@@ -207,7 +232,7 @@ class PracticeServer:
                 )
             )
             if fault.retry_after is not None:
-                reply.headers["Retry-After"] = _retry_after(fault.retry_after)
+                reply.headers["Retry-After"] = _retry_after(fault.retry_after, self.auth.now())
             return _response(reply)
         if "html_login" in due:
             return Response(LOGIN_PAGE, 200, media_type="text/html; charset=utf-8")
@@ -295,12 +320,15 @@ def create_app(hospital: Hospital, *, origin: str | None = None) -> Starlette:
         Route(rules.moved_token_path, practice.token, methods=METHODS),
         Route(practice.base_path + "/{path:path}", practice.fhir, methods=METHODS),
     ]
+    if practice.companion:
+        routes.append(Route(practice.companion.base_path + "/{path:path}", practice.rows, methods=METHODS))
     if practice.apps:
         routes += SigningIn(practice, _form).routes()
     if "{tenant}" in practice.dress.base_path:
         other = practice.dress.base_path.replace("{tenant}", "{other}")
         routes.append(Route(other + "/{path:path}", practice.nowhere, methods=METHODS))
     app = Starlette(routes=routes)
+    app.add_middleware(Dated, clock=practice.auth.now)
     app.state.practice = practice
     return app
 
@@ -320,10 +348,9 @@ def _url(request: Request, origin: str) -> str:
     return f"{origin}{request.url.path}{'?' + query if query else ''}"
 
 
-def _retry_after(text: str) -> str:
-    if not text.startswith("date:"):
-        return text
-    return format_datetime(datetime.now(UTC) + timedelta(seconds=float(text.removeprefix("date:"))), usegmt=True)
+def _retry_after(text: str, now: float) -> str:
+    """As given, or the date so many seconds after `now` (Unix time of the hospital's clock)."""
+    return formatdate(now + float(text.removeprefix("date:")), usegmt=True) if text.startswith("date:") else text
 
 
 async def _params(request: Request, target: Target) -> list[tuple[str, str]]:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from service.store.vault import Vault
+
+_STAFF = re.compile(r"(?:^|/)(Practitioner(?:Role)?/[A-Za-z0-9.-]{1,64})$")
+_OTHERS = re.compile(r"(?:^|/)(Patient|RelatedPerson|Person)/[^/]*$")
 
 
 class AuditTrail(Vault):
@@ -27,6 +31,21 @@ class AuditTrail(Vault):
         key = self.internal_key(tenant, "audit")
         with self.database.transaction(tenant) as db:
             append(db, key, tenant, self.clock(), actor, action, outcome, patient_id)
+
+    def person_reference(self, tenant: str, site: str, user: str) -> str:
+        """How the trail names a person who signed in at a site: `Practitioner/<id>` as the site's directory has it.
+
+        Anybody else (a patient, a relative, the subject of an id_token, which is often a mail address) is told apart by a
+        keyed hash only: the same person is the same name, and the name leads to nobody without the tenant's key.
+        """
+        if not user:
+            return ""
+        staff = _STAFF.search(user)
+        if staff:
+            return staff[1]
+        kind = _OTHERS.search(user)
+        digest = _link(self.internal_key(tenant, "audit"), "person", tenant, site, user)
+        return f"{kind[1] if kind else 'person'}/~{digest[:16]}"
 
     def audit_rows(self, tenant: str) -> list[dict[str, Any]]:
         """The audit trail, oldest first."""

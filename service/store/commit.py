@@ -41,16 +41,18 @@ class Commits(Vault):
         rules: NormalizationRules | None = None,
         *,
         run_id: str | None = None,
+        authorized_by: str = "",
     ) -> Ledger:
         """Keep what a site answered for a patient; returns the account of all that is current from that site.
 
         Raw is stored as received; then everything current of that site is normalized anew (resources refer to each
         other) and the entries that changed are replaced. A section that failed keeps what was known before, and its
         coverage says so. An answer older than the one already kept changes nothing in the chart: its resources are
-        kept as raw, what it rejected goes to quarantine, not current.
+        kept as raw, what it rejected goes to quarantine, not current. `authorized_by`: by whose authorization it was
+        read, as AuditTrail.person_reference names them; the audit rows say so.
         """
         fetches = [_storable(_of(tenant, site, f), self.clock()) for f in fetches]
-        key = self.internal_key(tenant, "audit")
+        key, actor = self.internal_key(tenant, "audit"), f"refresh:{authorized_by}" if authorized_by else "refresh"
         with self.database.transaction(tenant) as db:
             site_patient = _lock(db, tenant, patient_id, site)
             place = {"t": tenant, "p": patient_id, "s": site}
@@ -69,7 +71,7 @@ class Commits(Vault):
                 if run_id is not None:
                     _keep_account(db, place, run_id, fetch, gone.get(fetch.section, 0))
                 outcome = f"{site}/{fetch.section}: {fetch.coverage.state}"
-                audit.append(db, key, tenant, self.clock(), "refresh", "commit", outcome, patient_id)
+                audit.append(db, key, tenant, self.clock(), actor, "commit", outcome, patient_id)
         return ledger
 
     def renormalize(self, tenant: str, patient_id: str, site: str, rules: NormalizationRules | None = None) -> Ledger:
@@ -174,6 +176,8 @@ def _is_late(db: Connection, here: dict[str, Any], line: Coverage) -> bool:
 def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, now: str) -> int:
     """Which resources are current for the section. A complete answer tells what vanished; returns how many did.
 
+    What an answer offered and we could not read, or not follow, has not vanished.
+
     A content received earlier than the one that is current does not replace it: a failed answer has no time of its
     own (see `_is_late`), its resources do.
     """
@@ -195,24 +199,32 @@ def _keep_membership(db: Connection, here: dict[str, Any], fetch: SectionFetch, 
         )
     if fetch.coverage.state not in GOOD or fetch.coverage.state == "truncated":
         return 0
-    kept = [f"{kind}/{found}" for kind, found in newest]
+    if any(not r.resource_id for r in fetch.rejected):
+        return 0  # which resource it was cannot be told: any of those that are not there
+    kept = {f"{kind}/{found}" for kind, found in newest} | {
+        f"{r.resource_type}/{r.resource_id}" for r in fetch.rejected
+    }
+    kept |= {m.reference for m in fetch.missing}
+    # What could not be read may lead to others (a panel to its members): then only what was searched can be gone.
+    only = fetch.coverage.resource_type if fetch.missing else ""
     vanished = db.execute(
         text(
             "update membership set gone_at = :w where tenant = :t and patient_id = :p and site = :s and section = :x "
-            "and gone_at is null and not (resource_type || '/' || resource_id = any(cast(:kept as text[])))"
+            "and gone_at is null and not (resource_type || '/' || resource_id = any(cast(:kept as text[]))) "
+            "and (:only = '' or resource_type = :only)"
         ),
-        here | {"w": instant(fetch.coverage.as_of or now), "kept": kept},
+        here | {"w": instant(fetch.coverage.as_of or now), "kept": sorted(kept), "only": only},
     )
     return int(vanished.rowcount)
 
 
 def _keep_gaps(db: Connection, here: dict[str, Any], fetch: SectionFetch) -> None:
-    """Quarantine (kept for good, marked current or not) and what is known to be missing now."""
+    """Quarantine (its rows are kept for good, marked current or not) and what is known to be missing now."""
     if fetch.coverage.state in GOOD:
         db.execute(
             text(
-                "update quarantine set current = false where tenant = :t and patient_id = :p and site = :s "
-                "and section = :x and stage = 'fetch'"
+                "update quarantine set current = false, left_at = coalesce(left_at, now()) where tenant = :t "
+                "and patient_id = :p and site = :s and section = :x and stage = 'fetch'"
             ),
             here,
         )

@@ -117,6 +117,13 @@ class Database:
             yield connection
 
     @contextmanager
+    def launch_lookup(self, fhir_base: str) -> Iterator[Connection]:
+        """A transaction that sees the sites with this address that an EHR may open, of any tenant, and nothing else."""
+        with self._begin(False) as connection:
+            connection.execute(text("select set_config('app.launch_base', :base, true)"), {"base": fhir_base})
+            yield connection
+
+    @contextmanager
     def _begin(self, snapshot: bool) -> Iterator[Connection]:
         engine = self.engine
         try:

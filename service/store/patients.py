@@ -46,6 +46,15 @@ class Patients(Sites):
             )
         return ours
 
+    def patient_of(self, tenant: str, site: str, site_patient_id: str) -> str | None:
+        """Our id of a site's patient; None where nobody registered them."""
+        with self.database.transaction(tenant) as db:
+            found: str | None = db.execute(
+                text("select patient_id from patient_links where tenant = :t and site = :s and site_patient_id = :p"),
+                {"t": tenant, "s": site, "p": site_patient_id},
+            ).scalar()
+        return found
+
     def links(self, tenant: str, patient_id: str) -> dict[str, str]:
         """Site -> the patient's id there."""
         with self.database.transaction(tenant) as db:
@@ -62,6 +71,14 @@ class Patients(Sites):
     def patients(self, tenant: str) -> list[dict[str, Any]]:
         """Registered patients with name, birth date, sites and when they were last read."""
         return [row for row, _ in self._people(tenant)]
+
+    def patient_page(self, tenant: str, first: int, most: int) -> tuple[list[dict[str, Any]], int]:
+        """`most` of the registered patients from the `first` (0 is the oldest) on, and how many there are."""
+        with self.database.transaction(tenant) as db:
+            total = int(
+                db.execute(text("select count(*) from patients where tenant = :t"), {"t": tenant}).scalar() or 0
+            )
+        return [row for row, _ in self._people(tenant, first=first, most=most)], total
 
     def search_patients(
         self, tenant: str, *, name: str | None = None, birth_date: str | None = None, identifier: str | None = None
@@ -83,20 +100,27 @@ class Patients(Sites):
         ]
 
     def _people(
-        self, tenant: str, birth_date: str | None = None, identifier: str | None = None
+        self,
+        tenant: str,
+        birth_date: str | None = None,
+        identifier: str | None = None,
+        *,
+        first: int = 0,
+        most: int | None = None,
     ) -> list[tuple[dict[str, Any], list[Demographics]]]:
         """Patients with their demographics; with those of the birth date and the identifier (JSON), where given."""
+        asked = {"t": tenant, "birth_date": birth_date, "identifier": identifier, "first": first, "most": most}
         with self.database.transaction(tenant) as db:
-            rows = db.execute(text(_PEOPLE), {"t": tenant, "birth_date": birth_date, "identifier": identifier}).all()
+            rows = db.execute(text(_PEOPLE), asked).all()
         found = []
         for row in rows:
             people = [msgspec.convert(b, Demographics) for b in row.people or []]
-            first = people[0] if people else None
+            one = people[0] if people else None
             known = {
                 "id": row.patient_id,
-                "name": first.name if first else "",
-                "birth_date": first.birth_date if first else None,
-                "gender": first.gender if first else "",
+                "name": one.name if one else "",
+                "birth_date": one.birth_date if one else None,
+                "gender": one.gender if one else "",
                 "sites": list(row.sites),
                 "last_updated": row.updated or None,
             }
@@ -117,7 +141,7 @@ where p.tenant = :t and ((cast(:birth_date as text) is null and cast(:identifier
     and e.section = 'demographics'
     and (cast(:birth_date as text) is null or e.body->>'birth_date' = :birth_date)
     and (cast(:identifier as text) is null or e.body->'identifiers' @> cast(:identifier as jsonb))))
-order by p.created, p.patient_id
+order by p.created, p.patient_id limit cast(:most as bigint) offset :first
 """
 
 

@@ -1,4 +1,4 @@
-"""Quarantine: what was received and could not be used, kept with its bytes and the reason."""
+"""Quarantine: what was received and could not be used, kept with the reason, and with its bytes until they are purged."""
 
 from __future__ import annotations
 
@@ -50,9 +50,15 @@ def set_aside(
         db.execute(
             text(
                 "insert into quarantine (tenant, patient_id, site, stage, section, reason, detail, resource_type, "
-                "resource_id, source, content, content_hash, current) values (:t, :p, :s, :stage, :x, :reason, :detail, "
-                ":rt, :ri, :source, :content, :hash, :current) on conflict (tenant, patient_id, site, stage, section, reason, "
-                "resource_type, md5(resource_id), md5(source), content_hash) do update set current = quarantine.current or excluded.current"
+                "resource_id, source, content, content_hash, current, left_at) values (:t, :p, :s, :stage, :x, :reason, "
+                ":detail, :rt, :ri, :source, :content, :hash, :current, case when :current then null else now() end) "
+                "on conflict (tenant, patient_id, site, stage, section, reason, resource_type, md5(resource_id), "
+                "md5(source), content_hash) do update set current = quarantine.current or excluded.current, "
+                "left_at = case when quarantine.current or excluded.current then null else quarantine.left_at end, "
+                # what comes again after its bytes were purged has them again, and its time begins anew
+                "content = case when quarantine.purged_at is null then quarantine.content else excluded.content end, "
+                "purged_at = null, "
+                "received = case when quarantine.purged_at is null then quarantine.received else excluded.received end"
             ),
             rows,
         )

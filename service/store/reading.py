@@ -101,29 +101,24 @@ class Reading:
             rows = db.execute(
                 text(
                     "select id, site, section, reason, detail, resource_type, resource_id, source, current, received, "
-                    "length(content) as bytes from quarantine where tenant = :t and patient_id = :p order by id desc"
+                    "length(content) as bytes, purged_at from quarantine where tenant = :t and patient_id = :p order by id desc"
                 ),
                 {"t": tenant, "p": patient_id},
             ).all()
-        return [dict(r._mapping) | {"received": r.received.isoformat()} for r in rows]
+        return [
+            dict(r._mapping)
+            | {"received": r.received.isoformat(), "purged_at": r.purged_at.isoformat() if r.purged_at else None}
+            for r in rows
+        ]
 
     def quarantined_bytes(self, tenant: str, quarantine_id: int) -> bytes | None:
-        """The bytes of a quarantined item, for whoever repairs it."""
+        """The bytes of a quarantined item, for whoever repairs it; None once they are purged."""
         with self.database.transaction(tenant) as db:
             content = db.execute(
-                text("select content from quarantine where tenant = :t and id = :i"), {"t": tenant, "i": quarantine_id}
+                text("select content from quarantine where tenant = :t and id = :i and purged_at is null"),
+                {"t": tenant, "i": quarantine_id},
             ).scalar()
         return None if content is None else bytes(content)
-
-    def purge_raw(self, tenant: str, before: str) -> int:
-        """Delete resource versions that left the chart before `before` (ISO 8601); returns how many.
-
-        A version leaves when another is stored after it, or when the site no longer returns the resource. What the chart
-        rests on stays, however old.
-        """
-        with self.database.transaction(tenant) as db:
-            result = db.execute(text(_PURGE), {"t": tenant, "b": instant(before)})
-        return int(result.rowcount)
 
 
 _RAW = """
@@ -136,15 +131,6 @@ where m.tenant = :t and m.patient_id = :p and m.site = :s and m.resource_type = 
     and q.site = m.site and q.stage = 'read' and q.reason = 'wrong_patient' and q.resource_type = r.resource_type
     and q.resource_id = r.resource_id and q.content_hash = r.content_hash)
 order by m.seen_at desc, r.retrieved desc, r.content_hash, m.section limit 1
-"""
-_PURGE = """
-delete from raw r where r.tenant = :t and r.stored_at < :b
-  and not exists (select from membership m where m.tenant = r.tenant and m.site = r.site
-    and m.resource_type = r.resource_type and m.resource_id = r.resource_id and m.content_hash = r.content_hash
-    and (m.gone_at is null or m.gone_at >= :b))
-  and coalesce((select min(later.stored_at) from raw later where later.tenant = r.tenant and later.site = r.site
-    and later.resource_type = r.resource_type and later.resource_id = r.resource_id
-    and later.stored_at > r.stored_at), r.stored_at) < :b
 """
 
 

@@ -59,8 +59,8 @@ def reread(
         result = normalize(current, rules=rules, patient_id=site_patient)
         db.execute(
             text(
-                "update quarantine set current = false where tenant = :t and patient_id = :p and site = :s "
-                "and stage = 'read'"
+                "update quarantine set current = false, left_at = coalesce(left_at, now()) where tenant = :t "
+                "and patient_id = :p and site = :s and stage = 'read'"
             ),
             place,
         )

@@ -8,14 +8,12 @@ import msgspec
 from sqlalchemy import text
 
 from adapters.profile import SiteConfig, parse_site
-from service.store.database import Database
+from service.store.site_reports import SiteReports
 from service.store.words import UnknownSite
 
 
-class Sites:
+class Sites(SiteReports):
     """Configured connections of a tenant."""
-
-    database: Database
 
     def put_site(self, tenant: str, site: SiteConfig) -> None:
         """Add or replace a site's configuration."""
@@ -44,7 +42,7 @@ class Sites:
         with self.database.transaction(tenant) as db:
             rows = db.execute(
                 text(
-                    "select s.name, s.config, s.state, s.detail, s.checked_at, s.report - 'conformance' as report, "
+                    "select s.name, s.config, s.state, s.detail, s.checked_at, s.report, "
                     "(select max(good_as_of) from coverage c where c.tenant = s.tenant and c.site = s.name) as updated "
                     "from sites s where s.tenant = :t order by s.name"
                 ),
@@ -65,14 +63,14 @@ class Sites:
             for r in rows
         ]
 
-    def site_report(self, tenant: str, name: str) -> dict[str, Any] | None:
-        """The conformance report of a site's last check; None before the first."""
-        with self.database.transaction(tenant) as db:
-            found: dict[str, Any] | None = db.execute(
-                text("select report -> 'conformance' from sites where tenant = :t and name = :n"),
-                {"t": tenant, "n": name},
-            ).scalar()
-        return found
+    def launch_sites(self, fhir_base: str) -> list[tuple[str, str]]:
+        """(tenant, name) of the sites, of all tenants, that the EHR with this address may open.
+
+        The one question about sites that comes before a tenant is known; row-level security answers it with those only.
+        """
+        with self.database.launch_lookup(fhir_base) as db:
+            rows = db.execute(text("select tenant, name from sites order by tenant, name")).all()
+        return [(r.tenant, r.name) for r in rows]
 
     def set_site_state(
         self, tenant: str, name: str, state: str, detail: str = "", report: dict[str, Any] | None = None

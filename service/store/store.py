@@ -18,14 +18,16 @@ from service.store.audit import AuditTrail
 from service.store.client_keys import ClientKeys
 from service.store.commit import Commits
 from service.store.database import Database
+from service.store.identity import Identities
 from service.store.patients import Patients
 from service.store.reading import Reading
+from service.store.retention import Retention
 from service.store.runs import Runs
 from service.store.sealing import AwsKmsKeyProvider, FileKeyProvider, KeyProvider, Sealer
 from service.store.words import now_iso
 
 
-class Store(AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Reading, Runs):
+class Store(AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Reading, Retention, Runs, Identities):
     """All that Chartbrief remembers."""
 
     def __init__(

@@ -38,6 +38,9 @@ _STATE = re.compile(r"(\d{10,11})\.([A-Za-z0-9_-]{43})")
 _TENANT = r"[a-z0-9][a-z0-9_-]{0,39}"
 _COOKIE = re.compile(rf"({_TENANT})\.([A-Za-z0-9_-]{{43}})")
 _TICKET = re.compile(rf"({_TENANT})\.([A-Za-z0-9_-]{{1,600}})\.([A-Za-z0-9_-]{{43}})")
+_NAME = re.compile(_TENANT)
+"""Of a tenant or a site."""
+_ADDRESS = re.compile(r"https?://[\x21-\x7e]{1,2000}")
 T = TypeVar("T")
 
 
@@ -47,7 +50,7 @@ class TooManyLaunches(Exception):
 
 @dataclass(frozen=True)
 class Departure:
-    """Where a browser goes, and the cookie it must bring back."""
+    """Where a browser goes, and the cookie it must bring back. `framed_by`: the origins whose pages may show us."""
 
     url: str
     cookie: str
@@ -56,11 +59,12 @@ class Departure:
     secure: bool
     tenant: str
     site: str
+    framed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a finished sign-in gave."""
+    """What a finished sign-in gave. `user`: who signed in, as the audit names them."""
 
     tenant: str
     site: str
@@ -91,7 +95,7 @@ class Connecting:
         if config.auth != "standalone":
             words = 'only a site with auth = "standalone" is connected by an address'
             if config.auth == "ehr_launch":
-                words = "this site is opened from the EHR: register /smart/launch there"
+                words = f"this site is opened from the EHR: register /smart/launch/{tenant}/{site} there"
             raise ConfigurationError(words, code="no_standalone_launch")
         there = ""
         if patient_id:
@@ -117,15 +121,37 @@ class Connecting:
             raise LaunchRefused("the address is too old; ask for another", code="launch_expired")
         return self._depart(tenant, self._store.site(tenant, site), "", there)
 
-    def launch(self, tenant: str, iss: str, launch: str) -> Departure:
-        """The EHR opened us. Only the FHIR bases of configured sites may be named. Raises LaunchRefused, AdapterError."""
-        named = iss.rstrip("/")
-        for row in self._store.sites(tenant):
-            if row["fhir_base"] == named:
-                config = self._store.site(tenant, row["name"])
-                if config.auth == "ehr_launch":
-                    return self._depart(tenant, config, launch, "")
-        raise LaunchRefused("no site with this address may open Chartbrief", code="unknown_issuer")
+    def launch(self, iss: str, launch: str) -> Departure:
+        """The EHR opened us at the address that all tenants share. Raises LaunchRefused, AdapterError.
+
+        Only the FHIR bases of configured sites may be named. One address can be the base of several sites, of several
+        tenants even (a vendor with one base for all its customers): then nothing says whose patient this is, and nobody
+        guesses.
+        """
+        base = iss.rstrip("/")
+        found = self._store.launch_sites(base) if _ADDRESS.fullmatch(base) else []
+        if len(found) > 1:
+            words = "several sites have this address: register /smart/launch/{tenant}/{site} at the EHR"
+            raise LaunchRefused(words, code="ambiguous_issuer")
+        if not found:
+            raise _unknown_issuer()
+        ((tenant, site),) = found
+        return self._depart(tenant, self._store.site(tenant, site), launch, "")
+
+    def launch_at(self, tenant: str, site: str, iss: str, launch: str) -> Departure:
+        """The EHR opened us at the address of one site; `iss` must be its FHIR base. Raises LaunchRefused, AdapterError.
+
+        Whoever asks learns nothing about which tenants and sites there are.
+        """
+        if not (_NAME.fullmatch(tenant) and _NAME.fullmatch(site)):
+            raise _unknown_issuer()
+        try:
+            config = self._store.site(tenant, site)
+        except UnknownSite:
+            raise _unknown_issuer() from None
+        if config.auth != "ehr_launch" or config.fhir_base != iss.rstrip("/"):
+            raise _unknown_issuer()
+        return self._depart(tenant, config, launch, "")
 
     def finish(self, answer: Mapping[str, str], cookies: Mapping[str, str]) -> Arrival:
         """The browser is back. Raises LaunchRefused and AdapterError; the state is used up either way."""
@@ -145,6 +171,21 @@ class Connecting:
         except UnknownSite:
             raise LaunchRefused("the site is not connected any more", code="state_mismatch") from None
         return self._arrive(tenant, config, kept.launch, answer)
+
+    def framed_by(self, answer: Mapping[str, str], cookies: Mapping[str, str]) -> tuple[str, ...]:
+        """The origins whose pages may show what comes of an answer, also where it is refused; nothing is used up."""
+        state = answer.get("state", "")
+        match, held = _STATE.fullmatch(state), _COOKIE.fullmatch(cookies.get(cookie_name(state), ""))
+        sealed = self._store.secret(held[1], "", _place(state)) if match and held else None
+        if sealed is None or held is None:
+            return ()
+        kept = msgspec.json.decode(sealed, type=_Kept)
+        if not hmac.compare_digest(kept.binding, _digest(held[2])):
+            return ()
+        try:
+            return self._store.site(held[1], kept.launch.site).frame_ancestors
+        except UnknownSite:
+            return ()
 
     def disconnect(self, tenant: str, site: str, patient_id: str = "") -> dict[str, Any]:
         """Revoke and forget a site's authorization: all of them, or one patient's. Says how many, and how many the site
@@ -186,6 +227,7 @@ class Connecting:
             secure=config.redirect_uri.startswith("https:"),
             tenant=tenant,
             site=config.name,
+            framed_by=config.frame_ancestors,
         )
 
     def _arrive(self, tenant: str, config: SiteConfig, kept: Launch, answer: Mapping[str, str]) -> Arrival:
@@ -200,7 +242,8 @@ class Connecting:
         _run(self._keep(tenant, config.name, own, token))
         self._store.set_site_state(tenant, config.name, "ready", "")
         refused = tuple(t for t in types if t not in granted)
-        return Arrival(tenant, config.name, patient_id, token.user, refused, bool(token.refresh_token))
+        user = self._store.person_reference(tenant, config.name, token.user)
+        return Arrival(tenant, config.name, patient_id, user, refused, bool(token.refresh_token))
 
     async def _keep(self, tenant: str, site: str, patient: str, token: Token) -> None:
         """In place of the authorization before. Under the lock: a renewal of that one which is under way ends first."""
@@ -211,6 +254,10 @@ class Connecting:
 def cookie_name(state: str) -> str:
     """The cookie of one sign-in: sign-ins in two tabs do not disturb each other."""
     return f"chartbrief_launch_{_digest(state)[:12]}"
+
+
+def _unknown_issuer() -> LaunchRefused:
+    return LaunchRefused("no site with this address may open Chartbrief", code="unknown_issuer")
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -81,10 +81,9 @@ def _site_step(tenant: str, run_id: str, patient_id: str, site: str) -> dict[str
 @DBOS.step(name="end_site")
 def _end_step(tenant: str, run_id: str, site: str, report: dict[str, Any]) -> None:
     store = PROCESS.open_store
-    keep = timedelta(days=store.settings.raw_retention_days)
     with PROCESS.at_work():
         patiently(lambda: store.end_site(tenant, run_id, site, report), PROCESS.stopping)
-        patiently(lambda: store.purge_raw(tenant, (datetime.now(UTC) - keep).isoformat()), PROCESS.stopping)
+        patiently(lambda: store.purge(tenant, datetime.now(UTC), site), PROCESS.stopping)
 
 
 @DBOS.workflow(name="refresh_site", max_recovery_attempts=MOST_STARTS)

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from service.store.runs import ENDED
 from service.workflows.presence import Presence
 from service.workflows.refresh import PROCESS, QUEUE, prefix, refresh_patient
 from service.workflows.site_work import Progress, check_site
+from service.workflows.upkeep import Upkeep, forget_workflows
 
 APPLICATION_VERSION = "1"
 """Raise when a workflow's steps change. Pinned: DBOS resumes only its own version, by default a hash of the code."""
@@ -40,6 +42,7 @@ class Runtime:
         """`progress(site, section, state)` is called from worker threads as sections are committed."""
         self._store, self._progress = store, progress
         self._presence: Presence | None = None
+        self._upkeep: Upkeep | None = None
         self._launched = False
 
     def launch(self) -> Runtime:
@@ -86,6 +89,8 @@ class Runtime:
             on_conflict="always_update",
         )
         self._presence.watch()
+        self._upkeep = Upkeep(settings.workflow_retention_days)
+        self._upkeep.start()
 
     def close(self) -> None:
         """Stop. Work under way stops at once and is taken up at the next launch, or by another process."""
@@ -94,6 +99,9 @@ class Runtime:
             self._end()
 
     def _end(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.close()
+            self._upkeep = None
         PROCESS.rest(STOP_SECONDS)
         DBOS.destroy(workflow_completion_timeout_sec=0)
         if self._presence is not None:
@@ -130,12 +138,25 @@ class Runtime:
 
     def _is_over(self, tenant: str, run_id: str) -> bool:
         """Whether nothing is under way for a run any more. If it has not ended by itself, it then ends as failed: DBOS
-        gives up what was started too often, and does not go on with another version's work."""
+        gives up what was started too often, does not go on with another version's work, and forgets what is old."""
         known = DBOS.list_workflows(workflow_id_prefix=prefix(run_id), load_input=False, load_output=False)
-        if not known or any(w.status in _UNDER_WAY and w.app_version == APPLICATION_VERSION for w in known):
+        if not known and not self._is_old(tenant, run_id):
+            return False
+        if any(w.status in _UNDER_WAY and w.app_version == APPLICATION_VERSION for w in known):
             return False
         self._store.end_run(tenant, run_id, "failed")
         return True
+
+    def _is_old(self, tenant: str, run_id: str) -> bool:
+        found = self._store.run(tenant, run_id)
+        keep = timedelta(days=self._store.settings.workflow_retention_days)
+        return found is not None and datetime.fromisoformat(found["started"]) < datetime.now(UTC) - keep
+
+    def purge(self, tenant: str) -> dict[str, int]:
+        """Delete now what is older than it is kept; how many of each. It happens by itself too: a tenant's raw and
+        quarantine at the end of a refresh, finished workflows by the hour."""
+        purged = self._store.purge(tenant, datetime.now(UTC))
+        return purged | {"workflows": forget_workflows(self._store.settings.workflow_retention_days)}
 
     def run(self, tenant: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any] | None:
         """The run, after waiting for its end for at most `wait_seconds`; None when there is none."""

@@ -15,6 +15,7 @@ import structlog
 from adapters.conformance import ConformanceReport, check
 from adapters.conformance.probing import state_of
 from adapters.errors import AdapterError
+from adapters.normalizer import NormalizationRules
 from adapters.profile import SiteConfig
 from adapters.source import SectionFetch, Source
 from models.record import RESOURCE_TYPE_OF_SECTION, SECTIONS, Coverage, Section
@@ -135,14 +136,21 @@ class _SiteWork:
 
     async def _commit(self, fetches: Sequence[SectionFetch], source: Source | None) -> None:
         """Commit. While the database is away what was fetched waits here; it is not asked for again."""
-        rules = source.profile.normalization if source else None
-        await asyncio.to_thread(
-            patiently,
-            lambda: self._store.commit_fetch(
-                self._tenant, self._patient_id, self._config.name, fetches, rules, run_id=self._run_id
-            ),
-            self._stopping,
-        )
+        rules = source.profile.normalization if source else _rules(self._config)
+        user = source.auth.authorized_by if source else ""
+
+        def commit() -> None:
+            self._store.commit_fetch(
+                self._tenant,
+                self._patient_id,
+                self._config.name,
+                fetches,
+                rules,
+                run_id=self._run_id,
+                authorized_by=self._store.person_reference(self._tenant, self._config.name, user),
+            )
+
+        await asyncio.to_thread(patiently, commit, self._stopping)
         for fetch in fetches:
             log.debug(
                 "section_committed",
@@ -157,6 +165,14 @@ class _SiteWork:
     def _stop_if_asked(self) -> None:
         if self._stopping.is_set():
             raise Stopping
+
+
+def _rules(config: SiteConfig) -> NormalizationRules | None:
+    """How a site that cannot be opened now is read: what is kept of it must not be read differently for that."""
+    try:
+        return config.profile().normalization
+    except AdapterError:
+        return None
 
 
 def _result(task: asyncio.Task[SectionFetch], section: Section, site: str) -> SectionFetch:
@@ -199,7 +215,7 @@ def _report(site: str, state: str, detail: str, sections: dict[str, dict[str, An
 
 def check_site(store: Store, tenant: str, site: str, patient_id: str | None = None) -> dict[str, Any]:
     """Discover and authorize at a site, probe it with a test patient where one is given (their id at the site), and keep
-    the report. What the site declares, grants and refuses; the whole report is under `conformance`.
+    the report. What the site declares, grants and refuses; the report's id is under `report`, the whole under `conformance`.
     """
     config = store.site(tenant, site)
 
@@ -215,10 +231,11 @@ def check_site(store: Store, tenant: str, site: str, patient_id: str | None = No
         store.set_site_state(tenant, site, state_of(error), f"{error.code}: {error}")
         return {"site": site, "state": state_of(error), "error": error.to_dict()}
     whole = report.model_dump(mode="json")
+    kept = {"report": store.add_site_report(tenant, site, whole), "conformance": whole}
     if report.error is not None:
         detail = f"{report.error.code}: {report.error.message}"
-        store.set_site_state(tenant, site, report.state, detail, {"conformance": whole})
-        return {"site": site, "state": report.state, "error": whole["error"], "conformance": whole}
+        store.set_site_state(tenant, site, report.state, detail)
+        return {"site": site, "state": report.state, "error": whole["error"]} | kept
     answer = {
         "site": site,
         "state": "ready",
@@ -233,7 +250,6 @@ def check_site(store: Store, tenant: str, site: str, patient_id: str | None = No
         ],
         "types_refused": report.refused(),
         "types_not_declared": report.missing(),
-        "conformance": whole,
     }
     store.set_site_state(tenant, site, "ready", "", answer)
-    return answer
+    return answer | kept

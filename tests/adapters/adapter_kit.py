@@ -165,7 +165,7 @@ def site_at(
 
 
 @asynccontextmanager
-async def opened(site: SiteConfig, clock: Clock | None = None, **more: Any):
+async def opened(site: SiteConfig, clock: Clock | None = None, *, tenant: str = "t1", **more: Any):
     """A Source of the site; with a clock it waits in no real time."""
     if clock is not None:
         profile = site.profile()
@@ -174,7 +174,7 @@ async def opened(site: SiteConfig, clock: Clock | None = None, **more: Any):
         more.setdefault("clock", clock.time)
     if site.auth == "backend":
         more.setdefault("key", key_pair(site.profile().key_algorithm))
-    async with Source("t1", site, **more) as source:
+    async with Source(tenant, site, **more) as source:
         yield source
 
 

@@ -67,7 +67,9 @@ class World:
         if site.client_auth == "private_key_jwt":
             self.store.client_key(TENANT, name)
             known = {"keys": tuple(self.store.public_keys(TENANT, name))}
-        self.ehr.register_app(site.client_id, app_at(site.redirect_uri, f"{self.api}/smart/launch", **known))
+        self.ehr.register_app(
+            site.client_id, app_at(site.redirect_uri, f"{self.api}/smart/launch/{TENANT}/{name}", **known)
+        )
 
     def browser(self) -> httpx.Client:
         return httpx.Client(base_url=self.api, timeout=20, trust_env=False, verify=False)
@@ -123,7 +125,8 @@ def test_a_patient_connects_and_their_record_is_read(world: World, kind: str) ->
     assert (token.patient, token.user, bool(token.refresh_token)) == ("alder", "Patient/alder", True)
     assert world.token(name) is None and world.token(name, "birch") is None
     patient_id = world.store.register_patient(TENANT, name, "alder")
-    assert world.audited()[-1] == (f"smart:{name}", "GET /smart/callback", "ok", patient_id)
+    me = world.store.person_reference(TENANT, name, "Patient/alder")
+    assert world.audited()[-1] == (f"smart:{name}:{me}", "GET /smart/callback", "ok", patient_id)
     report = refresh_site(world.store, TENANT, world.store.begin_run(TENANT, patient_id, [name]), patient_id, name)
     assert report["state"] == "ready" and report["ledger"]["stored"] > 30
     found = check_site(world.store, TENANT, name)
@@ -146,6 +149,14 @@ def test_the_ehr_opens_us_for_the_patient_on_its_screen(world: World) -> None:
     assert answer.status_code == 200
     token = world.token("ward", "birch")
     assert (token.patient, token.encounter, token.user) == ("birch", "enc-7", "Practitioner/clinician")
+    ours = world.store.patient_of(TENANT, "ward", "birch")
+    assert world.audited()[-1] == ("smart:ward:Practitioner/clinician", "GET /smart/callback", "ok", ours)
+    assert ours is not None
+    refresh_site(world.store, TENANT, world.store.begin_run(TENANT, ours, ["ward"]), ours, "ward")
+    rows = [r for r in world.audited() if r[1] == "commit" and r[2].startswith("ward/")]
+    assert len(rows) >= 11 and {(who, about) for who, _, _, about in rows} == {
+        ("refresh:Practitioner/clinician", ours)
+    }, "what was read by their authorization says so"
 
 
 def test_a_user_level_authorization_is_one_for_the_site(world: World) -> None:
@@ -227,10 +238,13 @@ def test_an_iss_that_is_no_configured_site_is_not_even_looked_up(world: World) -
     before = len(world.ehr.requests)
     with other, world.browser() as browser:
         for iss in hostile:
-            answer = browser.get("/smart/launch", params={"iss": iss, "launch": "x"})
-            assert "no site with this address" in refused(answer).lower() and "set-cookie" not in answer.headers
+            for path in ("/smart/launch", f"/smart/launch/{TENANT}/mine"):
+                answer = browser.get(path, params={"iss": iss, "launch": "x"})
+                assert "no site with this address" in refused(answer).lower() and "set-cookie" not in answer.headers
         assert other.requests == [] and len(world.ehr.requests) == before
-        with_slash = browser.get("/smart/launch", params={"iss": f"{world.ehr.base_url}/", "launch": "x"})
+        with_slash = browser.get(
+            f"/smart/launch/{TENANT}/mine", params={"iss": f"{world.ehr.base_url}/", "launch": "x"}
+        )
         assert with_slash.status_code == 303, "a slash at the end names the same base"
 
 

@@ -262,6 +262,16 @@ def test_keys_are_made_listed_and_ended(run: Run, words: Run, store: Store) -> N
     assert code == 0 and re.fullmatch(r"cb_[0-9a-f]{12}_[0-9a-f]{64}\n", out), "a script can take it from stdout"
 
 
+def test_purging_says_what_left(run: Run, words: Run, site_file: Path, store: Store, admin_sql: Any) -> None:
+    run("site", "add", site_file)
+    for name in ("20200101T000000Z", "20200102T000000Z"):
+        admin_sql("insert into site_reports values ('default', 'north', %s, '{}', '2020-01-01')", name)
+    none = {"raw": 0, "quarantine": 0, "site_reports": 0, "workflows": 0}
+    assert run("purge") == (0, none | {"site_reports": 1})
+    code, out = words("purge")
+    assert code == 0 and out.startswith("Purged: 0 raw, 0 quarantine, 0 site reports, 0 workflows.")
+
+
 def test_what_cannot_be_audited_is_not_shown(run: Run, words: Run, store: Store, admin_sql: Any) -> None:
     store.ping()
     admin_sql("revoke insert on audit from chartbrief_app")

@@ -94,12 +94,30 @@ async def test_what_is_missing_refused_by_scope_and_refused_live_are_told_apart(
     assert told["Condition"] == ("live", "not_authorized") and report.types["Condition"].granted is True
     assert told["Encounter"] == ("live", "failed") and "html_body" in report.types["Encounter"].reason
     assert told["AllergyIntolerance"] == ("live", "present"), "one refused type never stops the others"
+    lines, page = report.attention(), report_page(report)
+    assert lines[0].startswith("Encounter: failed (html_body") and lines[0].endswith("the record lacks encounters")
+    assert [line.partition(":")[0] for line in lines[1:4]] == ["Condition", "Immunization", "Procedure"], "by gravity"
+    assert any(line.startswith("Cannot be read") and "Medication" in line for line in lines)
+    assert any(line.startswith("Only declared") and "Location" in line for line in lines)
+    assert page.index("What to look at") < page.index(lines[0].partition(":")[0]) < page.index("The server")
+    assert "system/Condition." in page, "the scopes to ask the hospital for"
+
+
+async def test_a_hospital_without_trouble_has_little_to_look_at():
+    with hospital(auth=True) as ehr:
+        report = await checked(ehr)
+        unprobed = await checked(ehr, None)
+    kinds = [line.partition(":")[0] for line in report.attention()]
+    assert set(kinds) <= {"Only declared, not verified live", *(n for n, t in report.types.items() if t.coding)}
+    assert "Condition" in kinds, "problems without codes"
+    assert unprobed.attention() == [] and "nothing was tried" in report_page(unprobed)
 
 
 async def test_a_parameter_that_is_ignored_is_seen_through_though_the_search_succeeds():
     with hospital(dress_with("Observation", ["_id", "patient"]), auth=True) as ehr:
         report = await checked(ehr)
     row = report.types["Observation"].params["category"]
+    assert any("Observation: search parameters" in line and "category ignored" in line for line in report.attention())
     assert (row.declared, row.live) == (False, "ignored")
     assert report.types["Observation"].params["patient"].live == "used"
     assert report.types["CarePlan"].params["category"].live == "used"

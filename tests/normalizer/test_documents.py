@@ -78,7 +78,10 @@ def test_the_text_of_attachments(kind: str, data: bytes, text: str) -> None:
 @pytest.mark.parametrize(
     ("attachment", "reason"),
     [
-        ({"contentType": "application/rtf", "data": b64(b"{\\rtf1}")}, "no reader for application/rtf"),
+        (
+            {"contentType": "application/msword", "data": b64(b"\xd0\xcf\x11\xe0 words")},
+            "no reader for application/msword",
+        ),
         ({"contentType": "text/plain", "data": "%%%"}, "not base64"),
         ({"contentType": "text/plain", "data": ""}, "empty"),
         ({"contentType": "text/plain", "url": "Binary/9"}, "not fetched"),

@@ -81,7 +81,7 @@ def test_a_broken_document_is_one_broken_thing() -> None:
         (b"<Patient xmlns='http://hl7.org/fhir'/>", "xml_not_supported", "FHIR XML"),
         (b'<?xml version="1.0"?>\n<f:Bundle xmlns:f="http://hl7.org/fhir"/>', "xml_not_supported", "FHIR XML"),
         (b"<html><body>Sign in</body></html>", "not_json", "HTML"),
-        (b"\xff\xfe<\x00a\x00", "not_json", "XML"),
+        (b"\xff\xfe<\x00a\x00", "not_xml", "line"),
         (b"hello", "not_json", ""),
         (b"42", "not_a_resource", "object"),
         (b'{"id": "x"}', "not_a_resource", "resourceType"),

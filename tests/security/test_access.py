@@ -21,7 +21,9 @@ from service.store import Store
 ALLOWED = {
     "admin": {
         "GET /v1/sites", "POST /v1/sites", "PUT /v1/sites/{site}", "GET /v1/sites/{site}", "POST /v1/sites/{site}/check",
-        "GET /v1/sites/{site}/report", "POST /v1/sites/{site}/patients/search", "POST /v1/patients", "POST /v1/patients/search",
+        "GET /v1/sites/{site}/report", "GET /v1/sites/{site}/reports", "GET /v1/sites/{site}/reports/{report_id}",
+        "GET /v1/sites/{site}/reports/{report_id}/diff", "POST /v1/sites/{site}/connect", "POST /v1/sites/{site}/disconnect",
+        "PUT /v1/sites/{site}/secret", "POST /v1/sites/{site}/rotate-key", "POST /v1/sites/{site}/patients/search", "POST /v1/patients", "POST /v1/patients/search",
         "POST /v1/patients/{patient_id}/refresh", "GET /v1/patients/{patient_id}/refresh/{run_id}",
         "GET /v1/patients/{patient_id}/freshness", "GET /v1/patients/{patient_id}/quarantine",
         "GET /v1/patients/{patient_id}/chart", "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}",
@@ -29,6 +31,8 @@ ALLOWED = {
         "POST /logout", "GET /", "POST /", "GET /patients/{patient_id}", "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary",
         "GET /patients/{patient_id}/sources/{entry_ids}",
         "POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes",
+        "POST /fhir/Patient/$match", "POST /v1/identity/find", "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept",
+        "POST /v1/identity/pairs/{pair_id}/reject", "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
     },
 }  # fmt: skip
 """Written out by hand, so that a slip in the table does not go unseen: what the role may do, in the words of the design."""
@@ -38,24 +42,42 @@ NO_RECORD = {
     "POST /v1/sites/{site}/patients/search", "GET /", "POST /", "GET /patients/{patient_id}",
     "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary", "GET /patients/{patient_id}/sources/{entry_ids}",
 }  # fmt: skip
-SIGN_IN = {"GET /smart/launch", "GET /smart/start", "GET /smart/callback"}
+SIGN_IN = {"GET /smart/launch", "GET /smart/launch/{tenant}/{site}", "GET /smart/start", "GET /smart/callback"}
 WRITE = {"POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes"}
-CONFIGURE = {"POST /v1/sites", "PUT /v1/sites/{site}"}
-ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE
-ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - {"POST /v1/sites/{site}/check"}
-ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE) - {"POST /v1/patients"}
+CONFIGURE = {
+    "POST /v1/sites", "PUT /v1/sites/{site}", "POST /v1/sites/{site}/connect", "POST /v1/sites/{site}/disconnect",
+    "PUT /v1/sites/{site}/secret", "POST /v1/sites/{site}/rotate-key", "POST /v1/identity/find",
+}  # fmt: skip
+STEWARD = {
+    "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept", "POST /v1/identity/pairs/{pair_id}/reject",
+    "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
+}  # fmt: skip
+ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE - STEWARD - {"POST /fhir/Patient/$match"}
+ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - STEWARD - {"POST /v1/sites/{site}/check"}
+ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE | STEWARD) - {"POST /v1/patients"}
 
 BODIES: dict[str, Any] = {
     "POST /v1/sites": {"name": "west", "fhir_base": "https://west.example", "auth": "none"},
     "PUT /v1/sites/{site}": {"fhir_base": "https://north.example/fhir", "auth": "none"},
+    "PUT /v1/sites/{site}/secret": {"secret": "s3cret"},
+    "POST /v1/sites/{site}/rotate-key": {"step": "publish"},
     "POST /v1/patients": {"site": "north", "site_patient_id": "p8"},
     "POST /v1/patients/search": {"name": "oduya"},
+    "POST /fhir/Patient/$match": {
+        "resourceType": "Patient",
+        "name": [{"family": "Oduya", "given": ["Mirembe"]}],
+        "birthDate": "1961-05-06",
+    },
+    "POST /v1/identity/pairs/{pair_id}/reject": {"note": "Twins."},
+    "POST /v1/patients/{patient_id}/unlink": {"site": "north", "note": "Twins."},
     "POST /v1/sites/{site}/patients/search": {"family": "oduya"},
 } | {r: {"kind": "care_plan", "site": "north", "care_plan": "c1", "note": "Call on Friday."} for r in WRITE}
 PATHS = {
     "site": "north",
+    "pair_id": "0" * 16,
     "tenant": THEIRS,
     "run_id": "0" * 32,
+    "report_id": "20260304T100000Z",
     "resource_type": "Condition",
     "resource_id": "c1",
     "name": "page.css",

@@ -21,9 +21,11 @@ from service.settings import Settings
 from service.store import Store
 
 PATHS = {
+    "pair_id": CANARY,
     "site": "north",
     "tenant": CANARY,
     "run_id": CANARY,
+    "report_id": CANARY,
     "resource_type": "Condition",
     "resource_id": "c1",
     "name": f"{CANARY}.css",
@@ -32,6 +34,7 @@ BODIES: tuple[dict[str, Any], ...] = (
     {"json": {"name": CANARY, "family": CANARY, "question": CANARY, "site_patient_id": CANARY}},
     {"json": {"family": f"{CANARY}name"}},
     {"json": {"name": f"{CANARY}name"}},
+    {"json": {"secret": CANARY}},
     {"json": {"purpose": "question", "question": f"has {CANARY} gout?"}},
     {"content": f'{{"{CANARY}": '.encode(), "headers": {"content-type": "application/json"}},
     {"data": {"name": CANARY, "key": CANARY, "next": f"/{CANARY}"}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import psycopg
@@ -101,6 +102,46 @@ def test_a_commit_and_a_rereading_leave_their_row(store: Store) -> None:
         ("refresh", "commit", "north/allergies: empty", patient),
         ("refresh", "renormalize", "north", patient),
     ]
+
+
+PERSONS = [
+    ("Practitioner/ab-1", "Practitioner/ab-1"),
+    ("https://ehr.example/api/FHIR/R4/Practitioner/eM5CWtq15N0WJeuCet5bJlQ3", "Practitioner/eM5CWtq15N0WJeuCet5bJlQ3"),
+    ("PractitionerRole/7", "PractitionerRole/7"),
+    ("Patient/mrn-77", "Patient/~"),
+    ("https://ehr.example/RelatedPerson/x", "RelatedPerson/~"),
+    ("ana.oduya@clinic.example", "person/~"),
+    ("Practitioner/ana.oduya@clinic.example", "person/~"),
+    ("Practitioner/a/_history/1", "person/~"),
+    ("NotAPractitioner/ab", "person/~"),
+]
+
+
+@pytest.mark.parametrize(("user", "told"), PERSONS)
+def test_a_person_is_named_by_a_directory_id_or_by_nothing_that_leads_to_them(
+    store: Store, user: str, told: str
+) -> None:
+    name = store.person_reference("t1", "north", user)
+    if not told.endswith("~"):
+        assert name == told
+        return
+    assert name.startswith(told) and len(name) == len(told) + 16
+    assert not {"mrn", "oduya", "@"} & set(re.findall(r"mrn|oduya|@", name))
+    assert name == store.person_reference("t1", "north", user), "the same person is the same name"
+    others = {
+        store.person_reference(t, s, u)
+        for t, s, u in (("t2", "north", user), ("t1", "south", user), ("t1", "north", user + "x"))
+    }
+    assert name not in others and len(others) == 3
+
+
+def test_who_authorized_is_part_of_the_chain(store: Store, admin_sql) -> None:
+    patient = add_patient(store)
+    store.commit_fetch("t1", patient, "north", [fetch("allergies")], authorized_by="Practitioner/a")
+    assert store.audit_rows("t1")[-1]["actor"] == "refresh:Practitioner/a" and store.audit_broken_at("t1") is None
+    admin_sql("alter table audit disable trigger all")
+    admin_sql("update audit set actor = 'refresh:Practitioner/b'")
+    assert store.audit_broken_at("t1") == 1
 
 
 def test_access_keys_work_until_they_are_revoked_or_touched(store: Store, admin_sql) -> None:

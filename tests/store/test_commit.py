@@ -102,6 +102,37 @@ def test_a_truncated_answer_makes_nothing_vanish(store: Store) -> None:
     assert line(store, patient, "problems").state == "truncated"
 
 
+@pytest.mark.parametrize(
+    ("gaps", "left"),
+    [
+        ({"missing": (Missing(site="north", reference="Condition/c1", reason="http_503"),)}, ["Asthma", "Hypertension"]),
+        ({"missing": (Missing(site="north", reference="Practitioner/d1", reason="http_503"),)}, ["Asthma"]),
+        ({"rejected": (Rejected(site="north", reason="unreadable", resource_type="Condition", resource_id="c1"),)},
+         ["Asthma", "Hypertension"]),
+        ({"rejected": (Rejected(site="north", reason="unreadable", resource_type="Condition", resource_id="c9"),)},
+         ["Asthma"]),
+        ({"rejected": (Rejected(site="north", reason="unreadable", content=b"{"),)}, ["Asthma", "Hypertension"]),
+    ],
+)  # fmt: skip
+def test_what_was_offered_and_could_not_be_read_has_not_vanished(store: Store, gaps, left) -> None:
+    patient = add_patient(store)
+    store.commit_fetch("t1", patient, "north", [fetch("problems", [condition("c1"), condition("c2", "Asthma")])])
+    store.commit_fetch("t1", patient, "north", [fetch("problems", [condition("c2", "Asthma")], as_of=LATER, **gaps)])
+    assert problems(store, patient) == left and not line(store, patient, "problems").complete
+
+
+def test_a_result_that_its_report_refers_to_and_that_did_not_come_this_time_stays(store: Store) -> None:
+    """Only a report leads to it, and what leads to it was read: nobody said that it is gone."""
+    patient = add_patient(store)
+    subject = {"subject": {"reference": "Patient/p1"}, "status": "final", "code": {"text": "Panel"}}
+    report = raw("DiagnosticReport", "r1", subject | {"result": [{"reference": "Observation/panel"}]})
+    panel, member = raw("Observation", "panel", subject), raw("Observation", "member", subject)
+    store.commit_fetch("t1", patient, "north", [fetch("reports", [report, panel, member])])
+    gone = Missing(site="north", reference="Observation/panel", reason="not readable: http_503")
+    store.commit_fetch("t1", patient, "north", [fetch("reports", [report], as_of=LATER, missing=(gone,))])
+    assert store.gone("t1", patient) == []
+
+
 def test_an_older_answer_that_arrives_late_changes_nothing(store: Store) -> None:
     patient = add_patient(store)
     store.commit_fetch("t1", patient, "north", [fetch("problems", [condition("c1", "New words")], as_of=LATER)])

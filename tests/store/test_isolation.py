@@ -6,8 +6,9 @@ import inspect
 
 import pytest
 from sqlalchemy import text
-from store_kit import NOW, add_patient, condition, fetch, person
+from store_kit import NOW, add_patient, add_site, condition, fetch, person
 
+from models.identity import Pair
 from models.record import Missing, Rejected
 from service.settings import Settings
 from service.store import Store, UnknownPatient
@@ -43,6 +44,20 @@ def filled(store: Store, admin_sql) -> Store:
         store.end_site(tenant, run, "north", {"site": "north", "state": "ready"})
         store.put_secret(tenant, "north", "client_key", tenant.encode())
         store.create_api_key(tenant, "admin", tenant)
+        store.add_site_report(tenant, "north", {"checked_at": "2026-03-04T10:00:00Z", "title": tenant})
+        add_site(store, tenant, "south")
+        other = store.register_patient(tenant, "south", "s1")
+        pair = Pair(
+            left=("north", "p1"), right=("south", "s1"), weight=9.0, decision="review", codes=(), reason=f"Of {tenant}"
+        )
+        store.put_pairs(tenant, [pair])
+        (row,), _ = store.pairs(tenant)
+        store.accept_pair(tenant, row["pair_id"], "somebody")
+        store.unlink(tenant, patient, "south", "somebody", f"not of {tenant}")
+        assert store.links(tenant, other) == {"south": "s1"}
+        with store.database.transaction(tenant) as db:  # one patient a tenant, for what comes below
+            db.execute(text("delete from patient_links where site = 'south'"))
+            db.execute(text("delete from patients where patient_id = :p"), {"p": other})
     for table in tables(admin_sql):  # the same patient and run ids in both
         columns = {
             str(r[0])
@@ -124,9 +139,9 @@ def test_a_patient_of_another_tenant_is_unknown(store: Store) -> None:
 
 
 def test_every_method_takes_the_tenant_first() -> None:
-    """Except the look-up of a key, which tells the tenant, and closing."""
+    """Except the look-ups of a key and of whom a launch means, which tell the tenant, and closing."""
     for name, method in inspect.getmembers(Store, inspect.isfunction):
-        if name.startswith("_") or name in {"api_key", "close"}:
+        if name.startswith("_") or name in {"api_key", "launch_sites", "close"}:
             continue
         assert list(inspect.signature(method).parameters)[1] == "tenant", name
 

@@ -8,12 +8,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import alembic.command
+import alembic.config
 import psycopg
 import pytest
+from sqlalchemy import create_engine
 from store_kit import add_patient
 
 from service.settings import Settings
 from service.store import Store, StoreUnavailable
+from service.store.server import driver_url
 
 ROOT = Path(__file__).parents[2]
 OPEN = """
@@ -72,6 +76,40 @@ def test_from_nothing_and_again(empty_url: str, tmp_path: Path) -> None:
     last = Store(Settings(home=tmp_path, database_url=empty_url))
     assert [p["id"] for p in last.patients("t1")] == [patient], "what was there stays"
     last.close()
+
+
+def test_what_the_first_version_kept_is_there_after_the_second(empty_url: str, tmp_path: Path) -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(ROOT / "service" / "store" / "migrations"))
+    engine = create_engine(driver_url(empty_url))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "insert into sites (tenant, name, config, report, checked_at) values "
+            '(\'t1\', \'north\', \'{}\', \'{"state": "ready", "conformance": {"checked_at": "2026-11-01T02:03:04Z"}}\', now()), '
+            "('t1', 'south', '{}', null, null), ('t2', 'north', '{}', '{\"state\": \"ready\"}', now())"
+        )
+        for current in (True, False):
+            connection.exec_driver_sql(
+                "insert into quarantine (tenant, patient_id, site, stage, section, reason, detail, resource_type, resource_id, "
+                "source, content, content_hash, current, received) values ('t1', 'p', 'north', 'fetch', 'labs', 'not_json', "
+                f"'', '', '', '', 'x', '{current}', {current}, '2020-01-01')"
+            )
+    engine.dispose()
+    store = Store(Settings(home=tmp_path, database_url=empty_url))
+    assert store.site_report("t1", "north", "20261101T020304Z") == {"checked_at": "2026-11-01T02:03:04Z"}
+    assert store.site_report("t1", "south") is None and store.site_report("t2", "north") is None
+    assert store.purge_quarantine("t1", "2021-01-01T00:00:00Z") == 0, "when it left was not known: it counts from now"
+    store.close()
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute("select left_at is null, current from quarantine order by id").fetchall() == [
+            (True, True),
+            (False, False),
+        ]
+        assert connection.execute("select report from sites where tenant = 't1' and name = 'north'").fetchone() == (
+            {"state": "ready"},
+        )
 
 
 def test_processes_that_start_at_once_wait_for_each_other(empty_url: str, tmp_path: Path, database_url: str) -> None:

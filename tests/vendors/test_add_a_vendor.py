@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import test_quirks
+import test_site_examples
 import test_vendor_rooms
 
 from adapters import profile
@@ -65,6 +66,13 @@ async def test_its_quirk_runs_through_the_generic_quirk_test(followed: Path) -> 
     (fixture,) = test_quirks.FIXTURES
     test_quirks.test_fixtures_are_tiny_and_say_where_they_come_from(fixture)
     await test_quirks.test_quirk(fixture)
+
+
+async def test_its_site_file_passes_the_checks_of_every_ready_site_file(followed: Path) -> None:
+    """All of `pytest tests/vendors`, the page's last step: a vendor without a dress of its own fails none of it."""
+    example = followed / "adapters/vendors/acme/examples/practice.toml"
+    test_site_examples.test_it_loads_and_says_where_its_facts_come_from(example)
+    await test_site_examples.test_it_reads_a_practice_hospital_of_its_kind(example)
 
 
 async def test_the_quirk_test_notices_when_the_profile_does_not_know_the_quirk(followed: Path) -> None:

@@ -51,7 +51,8 @@ def test_the_hosts_it_allows_are_those_that_give_tokens(path: Path) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 async def test_it_reads_a_practice_hospital_of_its_kind(path: Path) -> None:
     data = tomllib.loads(path.read_text("utf-8"))
-    kind = path.stem if path.stem in dress_names() else data["vendor"]
+    # A vendor that has no dress yet (its quality card says so) is read at the plain server.
+    kind = next(k for k in (path.stem, data["vendor"], "generic") if k in dress_names())
     key = KeyPair.generate(load_site(path).profile().key_algorithm)
     clients = {data["client_id"]: [key.public_jwk()]}
     with PracticeEhr(built_in_hospital(kind, patients=3, clients=clients)) as ehr:

@@ -130,6 +130,8 @@ def test_a_hospital_that_dies_takes_nothing_with_it(walk: Walk) -> None:
         Fault(kind="status", resource_type="AllergyIntolerance", status=403),
         Fault(kind="html_login", resource_type="Condition"),
         Fault(kind="self_loop", resource_type="Observation"),
+        Fault(kind="status", resource_type="allergies", status=403),  # its second API would stand in for the first
+        Fault(kind="html_login", resource_type="problems"),
     )
     report = walk.refresh(patient)["report"]
     assert {s["site"]: s["state"] for s in report["sites"]}["river-valley"] == "unavailable"

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+from models.terminology.mapper import Ask, Terminology
 from service.settings import Settings
 from service.store import Store
 from service.workflows import Runtime
@@ -19,6 +20,7 @@ def peak() -> int:
 home, url, tenant, patient = sys.argv[1:]
 store = Store(Settings(home=Path(home), database_url=url))
 with Runtime(store) as runtime:
+    Terminology().map(Ask(domain="condition", text="a wording nobody uses"))  # vocabularies are loaded once a process
     before = peak()
     run = runtime.refresh_patient(tenant, patient)
     print(json.dumps({"run": run, "bytes": peak() - before}, default=str))  # noqa: T201

@@ -1,0 +1,206 @@
+"""Who is who: pairs of people with a decision and its reason, and the groups that matches make.
+
+Matching is pure and depends on the people alone: not on their order, and not on who else is in the file, save in two
+ways that only make it more careful. A number or contact that many different people give is nobody's (`_common`). And a
+chain is only as good as all of it: where A matches B and B matches C, but A and C contradict each other, none of them is
+linked (`_unchained`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from models.identity.person import Person
+from models.identity.rules import RANK, Decision, Rules, rules
+from models.identity.scoring import Scored, Scorer
+from models.record.base import Value
+
+MANY = 4
+"""A number, telephone or e-mail address given by so many people of different birth dates tells nobody apart."""
+LARGEST_CHAIN = 12
+"""Records that matches string together. More of one person in one go is less likely than a defect of the data."""
+CHAINED = "chain"
+CHAIN_WORDS = "linked through others with a record that contradicts one of them"
+TOO_LONG_WORDS = "too many records strung together to be one person's"
+_WORDS = {
+    "swapped": "exchanged", "part": "a part in common", "spelling": "one slip apart", "lookalike": "alike",
+    "middle": "as middle name", "initial": "initial the same", "nickname": "nickname", "newborn": "of a newborn",
+    "home": "same home", "building": "same building", "zip": "same zip code", "city": "same city",
+    "digit": "one digit apart", "close": "nearly the same", "partial": "the known part the same",
+    "last4": "last four digits the same", "slip": "one digit apart", "other": "another",
+}  # fmt: skip
+_FIELDS = {
+    "given": "given name", "family": "family name", "middle": "middle name", "birth": "birth date",
+    "number": "social security number", "record": "record number", "document": "document number",
+    "member": "insurance number", "email": "e-mail",
+}  # fmt: skip
+
+
+class Pair(Value, frozen=True):
+    """Two records, and what is thought of them. `left` and `right` are keys (source, id), in the order handed in."""
+
+    left: tuple[str, str]
+    right: tuple[str, str]
+    weight: float
+    """log2 of the odds that it is one person."""
+    decision: Decision
+    codes: tuple[str, ...]
+    """The rules that held."""
+    reason: str
+    """Levels, weights and rules in words. No value of a record is in it."""
+    contradicted: bool = False
+
+    @property
+    def probability(self) -> float:
+        """The weight as a probability, 0 to 1. Of the model alone, before any rule."""
+        return 1 / (1 + math.pow(2, -max(min(self.weight, 60.0), -60.0)))
+
+
+class Matches(Value, frozen=True):
+    """All pairs that are worth telling, best first, and the groups (two or more) that `match` makes."""
+
+    pairs: tuple[Pair, ...]
+    groups: tuple[tuple[tuple[str, str], ...], ...]
+
+    def of(self, decision: Decision) -> tuple[Pair, ...]:
+        """The pairs of one decision."""
+        return tuple(p for p in self.pairs if p.decision == decision)
+
+
+def match(left: Iterable[Person], right: Iterable[Person] | None = None, *, rulebook: Rules | None = None) -> Matches:
+    """Find who is who within `left`, or between `left` and `right`. Two records of one key are one: the first counts."""
+    book = rulebook or rules()
+    one = _once(left)
+    two = None if right is None else _once(right)
+    common = _common([*one, *(two or ())])
+    one = [_without(p, common) for p in one]
+    two = None if two is None else [_without(p, common) for p in two]
+    with Scorer() as scorer:
+        scored = scorer.candidates(one, two)
+        others = one if two is None else two
+        pairs = [judge(s, one[s.left], others[s.right], book) for s in scored]
+        pairs = _unchained(pairs, {p.key: p for p in [*one, *(two or ())]}, scorer, book)
+    told = [p for p in pairs if p.decision != "no_match" or p.weight >= book.thresholds.review]
+    told.sort(key=lambda p: (-RANK[p.decision], -p.weight, p.left, p.right))
+    return Matches(pairs=tuple(told), groups=tuple(_groups(p for p in told if p.decision == "match")))
+
+
+def candidates_for(person: Person, people: Sequence[Person], *, rulebook: Rules | None = None) -> list[Pair]:
+    """One person against many, all that are worth telling, best first."""
+    book = rulebook or rules()
+    common = _common(people)
+    with Scorer() as scorer:
+        known = [_without(p, common) for p in people]
+        asked = _without(person, common)
+        pairs = [judge(s, asked, known[s.right], book) for s in scorer.candidates([asked], known)]
+    told = [p for p in pairs if p.weight >= book.thresholds.review]
+    return sorted(told, key=lambda p: (-RANK[p.decision], -p.weight, p.right))
+
+
+def judge(scored: Scored, left: Person, right: Person, book: Rules) -> Pair:
+    """The decision about a scored pair, with its reason."""
+    decision, held = book.decide(scored.weight, scored.levels)
+    return Pair(
+        left=left.key,
+        right=right.key,
+        weight=scored.weight,
+        decision=decision,
+        codes=tuple(r.code for r in held),
+        reason=_reason(scored, [r.words for r in held]),
+        contradicted=any(r.contradicts for r in held),
+    )
+
+
+def _reason(scored: Scored, held: Sequence[str]) -> str:
+    parts = [
+        f"{_FIELDS.get(name, name)} {_WORDS.get(level, level)} ({scored.shares[name]:+.1f})"
+        for name, level in scored.levels.items()
+        if level != "missing"
+    ]
+    return "; ".join([", ".join(parts), *held])
+
+
+def _once(people: Iterable[Person]) -> list[Person]:
+    """In one order, however they came."""
+    return [p for _, p in sorted({p.key: p for p in [*people][::-1]}.items())]
+
+
+def _common(people: Sequence[Person]) -> frozenset[tuple[str, str]]:
+    """Numbers and contacts that too many people of different birth dates and names have given."""
+    given: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for person in people:
+        born = person.birth.day or person.birth.partial
+        if not (born and person.name.given):
+            continue
+        for kind in ("phones", "emails", "records", "documents", "members"):
+            for value in getattr(person, kind):
+                given[kind, value].add((born, person.name.given[:1]))
+        if person.national:
+            given["national", person.national].add((born, person.name.given[:1]))
+    return frozenset(
+        key
+        for key, people_of in given.items()
+        if min(len({b for b, _ in people_of}), len({n for _, n in people_of})) >= MANY
+    )
+
+
+def _without(person: Person, common: frozenset[tuple[str, str]]) -> Person:
+    if not common:
+        return person
+    kept = {
+        kind: tuple(v for v in getattr(person, kind) if (kind, v) not in common)
+        for kind in ("phones", "emails", "records", "documents", "members")
+    }
+    if ("national", person.national) in common:
+        kept |= {"national": "", "national4": ""}  # type: ignore[dict-item]
+    return msgspec.structs.replace(person, **kept)
+
+
+def _groups(pairs: Iterable[Pair]) -> list[tuple[tuple[str, str], ...]]:
+    """Records that matches connect."""
+    head: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def top(key: tuple[str, str]) -> tuple[str, str]:
+        while head.setdefault(key, key) != key:
+            head[key] = head[head[key]]
+            key = head[key]
+        return key
+
+    for pair in pairs:
+        one, two = sorted((top(pair.left), top(pair.right)))
+        head[two] = one
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for key in sorted(head):
+        groups[top(key)].append(key)
+    return [tuple(keys) for _, keys in sorted(groups.items())]
+
+
+def _unchained(pairs: list[Pair], people: dict[tuple[str, str], Person], scorer: Scorer, book: Rules) -> list[Pair]:
+    """Matches whose group holds a contradicted pair, or is too long, become reviews."""
+    groups = [g for g in _groups(p for p in pairs if p.decision == "match") if len(g) > 2]
+    judged = {frozenset((p.left, p.right)): p for p in pairs}
+    demoted: dict[tuple[str, str], str] = {}
+    small = [g for g in groups if len(g) <= LARGEST_CHAIN]
+    for group in groups:
+        if len(group) > LARGEST_CHAIN:
+            demoted |= dict.fromkeys(group, TOO_LONG_WORDS)
+    strung = [people[key] for group in small for key in group]
+    for s in scorer.within([[people[key] for key in group] for group in small]):
+        pair = judge(s, strung[s.left], strung[s.right], book)
+        judged.setdefault(frozenset((pair.left, pair.right)), pair)
+    for group in small:
+        within = [judged[frozenset((a, b))] for i, a in enumerate(group) for b in group[i + 1 :]]
+        if any(p.contradicted or p.decision == "no_match" for p in within):
+            demoted |= dict.fromkeys(group, CHAIN_WORDS)
+    return [
+        p
+        if p.decision != "match" or p.left not in demoted
+        else msgspec.structs.replace(
+            p, decision="review", codes=(*p.codes, CHAINED), reason=f"{p.reason}; {demoted[p.left]}"
+        )
+        for p in pairs
+    ]
