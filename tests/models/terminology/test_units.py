@@ -83,7 +83,9 @@ def test_what_cannot_be_converted_has_no_canonical_value(loinc: str, unit: str) 
     assert with_canonical(loinc, sent) == sent
 
 
-@given(st.sampled_from([t for t in seed_terms() if t.unit]), st.sampled_from(CODES), st.floats(0, 1e5), st.floats(0, 1e5))
+@given(
+    st.sampled_from([t for t in seed_terms() if t.unit]), st.sampled_from(CODES), st.floats(0, 1e5), st.floats(0, 1e5)
+)
 @settings(max_examples=300, derandomize=True, deadline=None)
 def test_conversion_is_monotonic_and_ends_in_the_canonical_unit(term, code: str, a: float, b: float) -> None:  # type: ignore[no-untyped-def]
     one, other = canonical(term.code, a, code), canonical(term.code, b, code)
