@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from adapters.normalizer.judge import judge
 from models.record import Value
-from models.terminology.clinical import PLAUSIBLE
+from models.terminology.analytes import limits
 
 WRITTEN = "urn:chartbrief:written"
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
@@ -264,8 +264,8 @@ def _quantity(code: str, vital: Vital, value: str, unit: str) -> dict[str, Any]:
     if number is None:
         raise BadDraft("invalid_value", "the value is no plain number")
     factor, offset = vital.units[unit]
-    _, low, high = PLAUSIBLE[code]
-    if not low <= float(number) * factor + offset <= high:
+    bounds = limits(code)
+    if bounds is not None and not bounds[0] <= float(number) * factor + offset <= bounds[1]:
         raise BadDraft("implausible_value", "outside what a living patient can have: check value and unit")
     return {"value": number, "unit": unit, "system": UCUM, "code": unit}
 

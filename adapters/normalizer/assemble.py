@@ -1,5 +1,5 @@
 """Entries of all sites -> one chart: repeats folded, duplicates and conflicts marked, remarks on the whole made (hygiene), BMI
-computed, coverage settled.
+and eGFR computed, coverage settled.
 
 A pure function of the *set* of entries: the order of arrival and repetition change no byte of the result. Nothing is
 deleted and nothing is resolved: duplicates and contradictions stay and are marked.
@@ -17,6 +17,7 @@ import msgspec
 from adapters.normalizer import hygiene
 from adapters.normalizer.conflicts import find_conflicts
 from adapters.normalizer.coverage import none_asserted
+from adapters.normalizer.estimates import filtration_rates
 from models.record import (
     Allergy,
     AnyEntry,
@@ -63,6 +64,7 @@ def assemble(
     """One chart of `entries` (any sites, any order, repeats allowed)."""
     kept = _fold(entries)
     kept += _body_mass(kept)
+    kept += filtration_rates(kept)
     kept = _before_birth(kept)
     kept = _mark_duplicates(kept)
     conflicts = find_conflicts(kept)

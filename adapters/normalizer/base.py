@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
 
-from adapters.normalizer.codes import concept_of
+from adapters.normalizer.codes import About, concept_of
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from models.record import Concept, Dispense, Origin, OriginMethod, Provenance, RawResource, entry_id
@@ -102,11 +102,14 @@ class Source(Reader):
             ),
         )
 
-    def concept(self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False, unit: str = "") -> Concept:
-        """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`: of the result it names."""
+    def concept(
+        self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False, unit: str = "", specimen: str = ""
+    ) -> Concept:
+        """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`, `specimen`: of the result it names."""
         dated = self.rules.terminology.dated or self.rules.decisions.dated
         date = self._happened() if dated else ""
-        return concept_of(self, self.resource, key, self.rules, prefer, flags=main, unit=unit, date=date)
+        about = About(unit, specimen, date)
+        return concept_of(self, self.resource, key, self.rules, prefer, flags=main, about=about)
 
     def _happened(self) -> str:
         """When the entry happened, for mapping tables whose rows have dates; '' when nothing says."""

@@ -6,6 +6,8 @@ depends on the codings alone is read once for the same JSON (memo), and what dep
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from adapters.normalizer.memo import recall
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import NormalizationRules
@@ -26,6 +28,17 @@ PREFER_DOCUMENT = PREFERRED["document"]
 _DOMAINS: dict[tuple[str, ...], Domain] = {systems: domain for domain, systems in PREFERRED.items()}
 _DOMAINS[PREFER_DOCUMENT] = "observation"  # the same systems; a document's type names no test of the seeds
 _NOTHING = Concept()
+
+
+class About(NamedTuple):
+    """What stands beside a code: the unit and specimen of its result, and when the entry happened."""
+
+    unit: str = ""
+    specimen: str = ""
+    date: str = ""
+
+
+_UNTOLD = About()
 _HL7 = ("http://terminology.hl7.org/", "http://hl7.org/", "http://unitsofmeasure.org")
 
 
@@ -37,12 +50,11 @@ def concept_of(
     prefer: tuple[str, ...] = (),
     *,
     flags: bool = False,
-    unit: str = "",
-    date: str = "",
+    about: About | None = None,
 ) -> Concept:
     """Read `holder[key]` as a Concept. With `flags`, remark on missing, local and unmapped codes (main codes only).
 
-    `unit` of the result and `date` of the entry decide where a table's rows say so.
+    What `about` tells of the result decides where a table's rows or a test's name leave it open.
     """
     raw = holder.get(key)
     if raw is None:
@@ -52,7 +64,7 @@ def concept_of(
         concept = wording_of(reader.text(holder, key), rules, prefer)
     else:
         value = raw if type(raw) is dict else reader.obj(holder, key)
-        concept = _concept(reader, value, rules, prefer, unit, date, key if flags else "") if value else _NOTHING
+        concept = _concept(reader, value, rules, prefer, about or _UNTOLD, key if flags else "") if value else _NOTHING
     if flags:
         _remark(reader, concept, key, rules)
     return concept
@@ -119,8 +131,7 @@ def _concept(
     value: Json,
     rules: NormalizationRules,
     prefer: tuple[str, ...],
-    unit: str = "",
-    date: str = "",
+    about: About | None = None,
     flagged: str = "",
 ) -> Concept:
     text = reader.text(value, "text")
@@ -136,8 +147,16 @@ def _concept(
     if not prefer or not (codings or text):
         return Concept(text=text, codings=codings, mapping=mapping)
     terminology = rules.terminology
+    about = about or _UNTOLD
     if domain is not None and (terminology.table_words or terminology.dated or terminology.by_unit):
-        ask = Ask(domain=domain, codings=codings, text=text, unit=unit, date=date)
+        ask = Ask(
+            domain=domain,
+            codings=codings,
+            text=text,
+            unit=about.unit,
+            specimen=about.specimen,
+            date=about.date,
+        )
         if mapping is None or mapping.method != "standard" or mapping.target is None or not _speaks(mapping, prefer):
             mapping = _by_table(rules, ask) or (mapping if mapping and mapping.method == "standard" else None)
     uncertain = False
@@ -145,11 +164,13 @@ def _concept(
         if domain is None:
             mapping = _unmapped(text, codings[0] if codings else None)
         else:
-            mapping, uncertain = _by_words(rules, Ask(domain=domain, text=text, unit=unit), codings)
+            mapping, uncertain = _by_words(
+                rules, Ask(domain=domain, text=text, unit=about.unit, specimen=about.specimen), codings
+            )
     elif domain is not None and text and _contradicted(rules, domain, mapping, text):
         mapping = Mapping(method="standard", confidence=CONTRADICTED, target=mapping.target, source=mapping.source)
     if rules.decisions and domain is not None:
-        decided = rules.decisions.over(domain, codings, text, unit, date, mapping)
+        decided = rules.decisions.over(domain, codings, text, about.unit, about.date, mapping)
         if decided is not None:
             mapping, uncertain = decided, False
     if uncertain and flagged:
@@ -176,7 +197,7 @@ def _by_table(rules: NormalizationRules, ask: Ask) -> Mapping | None:
 def _by_words(rules: NormalizationRules, ask: Ask, codings: tuple[Coding, ...]) -> tuple[Mapping, bool]:
     """The words' meaning, and whether they have several."""
     source = codings[0] if codings else None
-    words = words_beside(rules.word_memory, ask.domain, codings, None, ask.text, ask.unit)
+    words = words_beside(rules.word_memory, ask.domain, codings, None, ask.text, ask.unit, ask.specimen)
     if words.target is None:
         return _unmapped(ask.text, source), words.uncertain
     said = ask.text if words.from_text else next((c.display for c in codings if c.display), "")

@@ -21,19 +21,19 @@ from models.record import (
     SocialHistory,
     Vital,
 )
+from models.terminology.analytes import limits, with_canonical
 from models.terminology.clinical import (
     BP_PANEL,
     CATEGORY_SECTION,
     DIASTOLIC,
-    PLAUSIBLE,
     SOCIAL_LOINC,
     SURVEY_LOINC,
     SYSTOLIC,
     VITAL_LOINC,
     is_abnormal,
 )
+from models.terminology.results import read_result
 from models.terminology.systems import LOINC
-from models.terminology.units import to_base
 
 _STATUSES = frozenset(
     ["registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown"]
@@ -52,7 +52,9 @@ def observation(source: Source) -> list[Observation]:
     item = source.resource
     held = item.get("valueQuantity")
     unit = (held.get("code") or held.get("unit")) if isinstance(held, dict) else ""
-    concept = source.concept("code", PREFER_OBSERVATION, main=True, unit=unit if isinstance(unit, str) else "")
+    specimen = source.text(source.obj(item, "specimen"), "display") if "specimen" in item else ""
+    unit = unit if isinstance(unit, str) else ""
+    concept = source.concept("code", PREFER_OBSERVATION, main=True, unit=unit, specimen=specimen)
     loinc = concept.code_in(LOINC) or ""
     category, section = _section(source, loinc, concept)
     shared = _shared(source, category)
@@ -65,6 +67,7 @@ def observation(source: Source) -> list[Observation]:
             return pressures
         components = []  # they have entries of their own; the panel keeps what it says itself
     parts = tuple([_component(source, c) for c in components])
+    value = _in_canonical_unit(loinc, value)
     fields = shared | value
     _check_value(source, fields, "value[x]", needed=not parts and not shared["has_member"])
     _check_number(source, loinc, fields.get("value"))
@@ -157,7 +160,20 @@ def _value_of(source: Source, item: Json, key: str) -> dict[str, Any]:
         concept = concept_of(source, item, key, source.rules, PREFER_OBSERVATION[::-1])
         return {"value_concept": concept} if concept else {}
     text = _words(source, item, key)
+    read = read_result(text) if key == "valueString" else None
+    if read is not None and read.kind in ("number", "titer"):  # seen: "<0.01", "7.2 mg/dL", "1:80" sent as words
+        as_sent = f"1:{read.digits}" if read.kind == "titer" else read.digits
+        quantity = Quantity(
+            value=read.value, unit=read.unit, code=read.code, comparator=read.comparator, as_sent=as_sent
+        )
+        return {"value": quantity, "value_text": text}
     return {"value_text": text} if text else {}
+
+
+def _in_canonical_unit(loinc: str, value: dict[str, Any]) -> dict[str, Any]:
+    """A number with its canonical value beside what was sent."""
+    quantity = value.get("value")
+    return value if quantity is None else value | {"value": with_canonical(loinc, quantity)}
 
 
 def _words(source: Source, item: Json, key: str) -> str:
@@ -182,9 +198,10 @@ def _words(source: Source, item: Json, key: str) -> str:
 
 
 def _component(source: Source, item: Json) -> Component:
-    value = _value(source, item)
+    concept = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION)
+    value = _in_canonical_unit(concept.code_in(LOINC) or "", _value(source, item))
     return Component(
-        concept=concept_of(source, item, "code", source.rules, PREFER_OBSERVATION),
+        concept=concept,
         absent_reason=value_reason(source, item),
         interpretation=_interpretation(source, item),
         **value,
@@ -210,7 +227,7 @@ def _pressures(source: Source, panel: Concept, components: list[Json], shared: d
         concept = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION, flags=True) or panel
         value = _value(source, item)
         path = f"component[{index}]"
-        fields = shared | value
+        fields = shared | _in_canonical_unit(concept.code_in(LOINC) or "", value)
         fields["absent_reason"] = value_reason(source, item) or ("" if value else shared["absent_reason"])
         _check_value(source, fields, f"{path}.value[x]")
         own = ranges_of(source, item) if "referenceRange" in item else ()
@@ -330,16 +347,11 @@ def _check_number(source: Source, loinc: str, value: Quantity | None) -> None:
     if value is None or value.value is None:
         return
     if not value.unit and not value.code:
-        if loinc in VITAL_LOINC or source.resource.get("referenceRange"):
+        if value.canonical_value is None and (loinc in VITAL_LOINC or source.resource.get("referenceRange")):
             source.flag("missing_unit", "valueQuantity.unit")
     elif not value.code:
         source.flag("unknown_unit", "valueQuantity.unit")
-    limits = PLAUSIBLE.get(loinc)
-    if limits is None or not value.code:
-        return
-    number, unit = value.value, value.code
-    converted = to_base(number, unit)
-    if converted:
-        number, unit = converted
-    if unit == limits[0] and not limits[1] <= number <= limits[2]:
-        source.flag("implausible_value", f"outside {limits[1]:g} to {limits[2]:g} {limits[0]}")
+    bounds = limits(loinc)
+    number = value.canonical_value
+    if bounds is not None and number is not None and not bounds[0] <= number <= bounds[1]:
+        source.flag("implausible_value", f"outside {bounds[0]:g} to {bounds[1]:g} {bounds[2]}")

@@ -33,26 +33,36 @@ _NOTHING = Words()
 
 
 def words_beside(
-    memory: WordMemory, domain: Domain, codings: tuple[Coding, ...], target: Coding | None, text: str, unit: str
+    memory: WordMemory,
+    domain: Domain,
+    codings: tuple[Coding, ...],
+    target: Coding | None,
+    text: str,
+    unit: str,
+    specimen: str = "",
 ) -> Words:
     """What `text` says beside `target` (a standard code), or by itself where there is none."""
     if target is not None and text == target.display:  # checked with the code
         return _NOTHING
     said = (target.system, target.code, target.display) if target else tuple(c.display for c in codings)
-    key = blake2b("\x1f".join((domain, unit, text, *said)).encode("utf-8", "surrogatepass"), key=_KEY, digest_size=16)
+    key = blake2b(
+        "\x1f".join((domain, unit, specimen, text, *said)).encode("utf-8", "surrogatepass"), key=_KEY, digest_size=16
+    )
     found = memory.get(key.digest())
     if found is None:
-        found = _read(domain, codings, target, text, unit)
+        found = _read(domain, codings, target, text, unit, specimen)
         if len(memory) >= MOST_WORDINGS:
             memory.clear()
         memory[key.digest()] = found
     return found
 
 
-def _read(domain: Domain, codings: tuple[Coding, ...], target: Coding | None, text: str, unit: str) -> Words:
+def _read(
+    domain: Domain, codings: tuple[Coding, ...], target: Coding | None, text: str, unit: str, specimen: str
+) -> Words:
     if target is not None:
         return Words(contradicts=contradicts(domain, target, text))
-    answer = by_words(Ask(domain=domain, codings=codings, text=text, unit=unit))
+    answer = by_words(Ask(domain=domain, codings=codings, text=text, unit=unit, specimen=specimen))
     mapping = answer.mapping
     if mapping.method == "text_match":
         return Words(

@@ -1,8 +1,7 @@
-"""Small clinical vocabularies the normalizer needs: vital signs, explicit negatives, statuses, telehealth, limits.
+"""Small clinical vocabularies the normalizer needs: vital signs, explicit negatives, statuses, telehealth.
 
 A seed of our own. LOINC codes: the FHIR vital-signs profile (https://hl7.org/fhir/R4/observation-vitalsigns.html) and
-loinc.org. SNOMED CT codes: US Core and IPS "absent or unknown" value sets. Limits: what a living patient can have, wide
-on purpose (a flag, never a filter).
+loinc.org. SNOMED CT codes: US Core and IPS "absent or unknown" value sets.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ VITAL_LOINC: dict[str, str] = {
     "8455-8": "Diastolic blood pressure supine",
     "96609-3": "Diastolic blood pressure mean",
     "8478-0": "Mean blood pressure",
-    "3150-6": "Inhaled oxygen concentration",
+    "3150-0": "Inhaled oxygen concentration",
     "3151-8": "Inhaled oxygen flow rate",
 }
 BP_PANEL = frozenset({"85354-9", "55284-4", "35094-2", "96607-7"})
@@ -236,30 +235,6 @@ def is_abnormal(interpretation: str) -> bool | None:
         return True
     return False if _NORMAL_WORDS.search(interpretation) else None
 
-
-PLAUSIBLE: dict[str, tuple[str, float, float]] = {
-    # LOINC -> (UCUM unit, lowest, highest)
-    "8480-6": ("mm[Hg]", 30, 300),
-    "8462-4": ("mm[Hg]", 10, 200),
-    "8867-4": ("/min", 10, 350),
-    "9279-1": ("/min", 2, 120),
-    "2708-6": ("%", 20, 100),
-    "59408-5": ("%", 20, 100),
-    "8310-5": ("Cel", 20, 46),
-    "29463-7": ("kg", 0.2, 650),
-    "8302-2": ("cm", 15, 275),
-    "39156-5": ("kg/m2", 5, 210),
-    "4548-4": ("%", 2, 25),
-    "2339-0": ("mg/dL", 1, 3000),
-    "2345-7": ("mg/dL", 1, 3000),
-    "2160-0": ("mg/dL", 0.05, 50),
-    "2823-3": ("mmol/L", 0.8, 14),
-    "2951-2": ("mmol/L", 80, 210),
-    "718-7": ("g/dL", 0.5, 30),
-    "33914-3": ("mL/min/{1.73_m2}", 0, 250),
-    "62238-1": ("mL/min/{1.73_m2}", 0, 250),
-    "98979-8": ("mL/min/{1.73_m2}", 0, 250),
-}
 
 _TELEHEALTH = re.compile(
     r"\b(tele-?(health|medicine|video|visit|psych\w*|stroke|consult\w*)|televisit|video[- ](visit|consult\w*|encounter|appointment)"
