@@ -37,7 +37,9 @@ def ehr(syntax: str) -> Iterator[PracticeEhr]:
     data = load_dress("writable").model_dump()
     data["authorization"]["scopes"] = [syntax]
     resources = [*record("alder", measures=2), *record("birch", "Birch", "1950-03", measures=2)]
-    with PracticeEhr("north", resources, dress=Dress.model_validate(data), apps={"client-1": app_at(REDIRECT)}) as running:
+    with PracticeEhr(
+        "north", resources, dress=Dress.model_validate(data), apps={"client-1": app_at(REDIRECT)}
+    ) as running:
         yield running
 
 
