@@ -315,8 +315,10 @@ def _identity(entry: AnyEntry, block: str) -> object | None:
         return ("demographics", entry.name.casefold(), entry.birth_date, entry.gender, entry.deceased)
     if not isinstance(entry, Problem | Medication | Allergy) or entry.none_asserted:
         return None
-    target = entry.concept.target
-    name = (target.system, target.code) if target else entry.concept.display.strip().casefold()
+    target, mapping = entry.concept.target, entry.concept.mapping
+    worded = isinstance(entry, Medication) and mapping is not None and mapping.method == "text_match"
+    # a drug's words give its ingredient alone: 10 mg and 20 mg are not one order
+    name = (target.system, target.code) if target and not worded else entry.concept.display.strip().casefold()
     common = (block, name, entry.activity, entry.has_flag("negated"))
     if isinstance(entry, Problem):
         return (*common, entry.verification_status, entry.severity, entry.body_site)

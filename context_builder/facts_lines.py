@@ -191,6 +191,7 @@ def _medication(candidate: Candidate, level: Level, how: Wording) -> Printed:
         clean(entry.activity_reason, 80) if status == "uncertain" and level == 0 else "",
         clean(dosage, DETAIL_CHARS[level]),
         "as needed" if as_needed else "",
+        "see recorded allergy" if entry.has_flag("allergy_conflict") and not negated else "",
         "patient-reported" if entry.reported else "",
         f"for {clean(reasons, 60)}" if reasons and level == 0 else "",
         when=when if level < TIGHTEST or status == "historical" else "",

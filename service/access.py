@@ -31,6 +31,8 @@ _OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
 _REGISTRARS = frozenset({Role.ADMIN, Role.INTEGRATION, Role.OPERATOR})
 _WRITERS = frozenset({Role.ADMIN, Role.CLINICIAN})
 _ADMINS = frozenset({Role.ADMIN})
+_DECIDERS = frozenset({Role.ADMIN, Role.CLINICIAN})
+"""What a code means is a clinical judgement: no program's, and not that of who keeps the service running."""
 _STEWARDS = frozenset({Role.ADMIN, Role.CLINICIAN})
 
 ROUTES: dict[str, frozenset[Role]] = {
@@ -56,6 +58,11 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /v1/sites/{site}/reports": _EVERYBODY,
     "GET /v1/sites/{site}/reports/{report_id}": _EVERYBODY,
     "GET /v1/sites/{site}/reports/{report_id}/diff": _EVERYBODY,
+    "POST /v1/sites/{site}/quality": _OPERATORS,
+    "GET /v1/sites/{site}/quality": _EVERYBODY,
+    "GET /v1/sites/{site}/quality/reports": _EVERYBODY,
+    "GET /v1/sites/{site}/quality/reports/{report_id}": _EVERYBODY,
+    "GET /v1/sites/{site}/quality/reports/{report_id}/diff": _EVERYBODY,
     "POST /v1/sites/{site}/connect": _ADMINS,
     "POST /v1/sites/{site}/disconnect": _ADMINS,
     "PUT /v1/sites/{site}/secret": _ADMINS,
@@ -67,6 +74,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /v1/patients/{patient_id}/refresh/{run_id}": _EVERYBODY,
     "GET /v1/patients/{patient_id}/freshness": _EVERYBODY,
     "GET /v1/patients/{patient_id}/quarantine": _OPERATORS | _READERS,
+    "GET /v1/patients/{patient_id}/quality": _READERS,
     "GET /v1/patients/{patient_id}/chart": _READERS,
     "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}": _READERS,
     "POST /v1/patients/{patient_id}/context": _READERS,
@@ -81,6 +89,14 @@ ROUTES: dict[str, frozenset[Role]] = {
     "POST /v1/identity/pairs/{pair_id}/accept": _STEWARDS,
     "POST /v1/identity/pairs/{pair_id}/reject": _STEWARDS,
     "GET /v1/schema/record": _EVERYBODY,
+    "GET /v1/terminology/review": _READERS,
+    "GET /v1/terminology/review/{site}/{key}": _READERS,
+    "POST /v1/terminology/review/{site}/{key}/accept": _DECIDERS,
+    "POST /v1/terminology/review/{site}/{key}/reject": _DECIDERS,
+    "POST /v1/terminology/review/{site}/{key}/withdraw": _DECIDERS,
+    "GET /v1/terminology/decisions/{site}": _READERS,
+    "POST /v1/renormalize": _ADMINS,
+    "GET /v1/renormalize/{run_id}": _ADMINS,
     "GET /": _READERS,
     "POST /": _READERS,
     "GET /patients/{patient_id}": _READERS,

@@ -65,6 +65,14 @@ class Settings(BaseSettings):
         "its own limits hold. The others wait in the queue.",
     )
 
+    # Terminology
+    rxnav_url: str | None = Field(
+        default=None,
+        description="RxNav to ask for drug codes that no import knows (https://rxnav.nlm.nih.gov). None: nothing leaves. "
+        "Only codes are sent, and only by `terminology rxnav`.",
+    )
+    rxnav_days: int = Field(default=30, gt=0, description="An answer of RxNav is asked for again after so many days.")
+
     # The language model
     model_id: str | None = Field(
         default=None, description="Bedrock model that writes summaries; None: the record alone."

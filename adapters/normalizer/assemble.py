@@ -1,4 +1,5 @@
-"""Entries of all sites -> one chart: repeats folded, duplicates and conflicts marked, BMI computed, coverage settled.
+"""Entries of all sites -> one chart: repeats folded, duplicates and conflicts marked, remarks on the whole made (hygiene), BMI
+computed, coverage settled.
 
 A pure function of the *set* of entries: the order of arrival and repetition change no byte of the result. Nothing is
 deleted and nothing is resolved: duplicates and contradictions stay and are marked.
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from adapters.normalizer import hygiene
 from adapters.normalizer.conflicts import find_conflicts
 from adapters.normalizer.coverage import none_asserted
 from models.record import (
@@ -45,7 +47,7 @@ from models.terminology.units import to_base
 E = TypeVar("E", bound=Entry)
 MOST_RELATED = 50
 """Entries named by one remark; a conflict names all its sides. Without a bound, n sides would name n x n."""
-_OURS = ("duplicate_of", "conflicts_with", "before_birth")
+_OURS = frozenset(["duplicate_of", "conflicts_with", "before_birth", *hygiene.CODES])
 """Flags this module sets; they are set anew in every run."""
 
 
@@ -74,13 +76,16 @@ def assemble(
         else e
         for e in kept
     ]
+    lines = tuple(coverage)
+    said = hygiene.remarks(marked, lines, as_of)
+    marked = [msgspec.structs.replace(e, flags=(*e.flags, *said[e.id])) if e.id in said else e for e in marked]
     ordered = canonical_order(marked)
     return Chart(
         tenant=tenant,
         patient_id=patient_id,
         as_of=as_of,
         entries=ordered,
-        coverage=settle_coverage(coverage, ordered),
+        coverage=settle_coverage(lines, ordered),
         conflicts=conflicts,
         ledger=ledger or Ledger(),
     )
@@ -212,6 +217,8 @@ def concept_key(concept: Concept) -> str:
 
 def _sameness(entry: AnyEntry) -> tuple[Any, ...] | None:
     code = concept_key(entry.concept)
+    if isinstance(entry, Medication) and entry.concept.mapping and entry.concept.mapping.method == "text_match":
+        code = entry.concept.display.casefold()  # words give the ingredient alone: 10 mg and 20 mg are not one order
     kind = type(entry).__name__
     if isinstance(entry, Observation):
         if not code or not entry.date or (not entry.value_display and not entry.components):

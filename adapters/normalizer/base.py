@@ -9,7 +9,7 @@ from typing import Any, cast
 from adapters.normalizer.codes import concept_of
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
-from models.record import Concept, Origin, OriginMethod, Provenance, RawResource, entry_id
+from models.record import Concept, Dispense, Origin, OriginMethod, Provenance, RawResource, entry_id
 from models.record.dates import bounds
 
 
@@ -22,6 +22,8 @@ class Neighbours:
     binaries: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     provenance: dict[str, Provenance] = field(default_factory=dict)
     goals: dict[str, str] = field(default_factory=dict)
+    dispenses: dict[str, list[Dispense]] = field(default_factory=dict)
+    """By the order they fill."""
     birth_dates: set[str] = field(default_factory=set)
 
     def alias(self, url: str, name: str) -> None:
@@ -29,6 +31,8 @@ class Neighbours:
         for index in (self.names, self.medications, self.binaries, self.goals):
             if name in index:
                 cast("dict[str, Any]", index).setdefault(url, index[name])
+        if url in self.dispenses:
+            self.dispenses.setdefault(name, []).extend(self.dispenses[url])
         said = self.provenance.get(url)
         if said is not None:
             self.provenance.setdefault(name, said)
@@ -100,7 +104,8 @@ class Source(Reader):
 
     def concept(self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False, unit: str = "") -> Concept:
         """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`: of the result it names."""
-        date = self._happened() if self.rules.terminology.dated else ""
+        dated = self.rules.terminology.dated or self.rules.decisions.dated
+        date = self._happened() if dated else ""
         return concept_of(self, self.resource, key, self.rules, prefer, flags=main, unit=unit, date=date)
 
     def _happened(self) -> str:

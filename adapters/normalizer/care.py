@@ -1,4 +1,4 @@
-"""Encounter, Immunization, Procedure and CarePlan."""
+"""Immunization, Procedure and CarePlan."""
 
 from __future__ import annotations
 
@@ -14,125 +14,16 @@ from adapters.normalizer.codes import (
     words_of,
 )
 from adapters.normalizer.documents import narrative_text
+from adapters.normalizer.encounters import in_order
 from adapters.normalizer.read import Json
 from adapters.normalizer.values import age_words, named_ref, named_refs, notes_of, ref_of, reference_key
-from models.record import Activity, CarePlan, Concept, Encounter, Immunization, NamedRef, PlannedActivity, Procedure
-from models.record.dates import bounds, precision, surely_before
-from models.terminology.clinical import TELEHEALTH_CODES, says_telehealth
+from models.record import Activity, CarePlan, Concept, Immunization, NamedRef, PlannedActivity, Procedure
+from models.record.dates import bounds
 
-_ENCOUNTER = frozenset(
-    ["planned", "arrived", "triaged", "in-progress", "onleave", "finished", "cancelled", "entered-in-error", "unknown"]
-)
 _EVENT = frozenset(
     ["preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error", "unknown"]
 )
 _PLAN = frozenset(["draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"])
-_CLASS_WORDS = {
-    "inpatient": "IMP",
-    "outpatient": "AMB",
-    "ambulatory": "AMB",
-    "emergency": "EMER",
-    "virtual": "VR",
-    "home": "HH",
-}
-"""Words some sources put where the v3 ActCode belongs."""
-
-
-def encounter(source: Source) -> list[Encounter]:
-    """Read an Encounter. Telehealth is recognized however it is coded: class, type, location or wording."""
-    item = source.resource
-    types = concepts_of(source, item, "type", source.rules, (*PREFER_PROCEDURE,))
-    concept = types[0] if types else Concept()
-    kind = _class(source)
-    start, end = source.period(item, "period")
-    if start is None and end is None:
-        source.flag("missing_date", "period")
-    _in_order(source, start, end, "period")
-    hospital = source.obj(item, "hospitalization")
-    location = tuple(
-        r
-        for r in (
-            named_ref(source, source.obj(x, "location"), source.neighbours.names, "location")
-            for x in source.objs(item, "location")
-        )
-        if r
-    )
-    participants = []
-    for part in source.objs(item, "participant"):
-        person = named_ref(
-            source,
-            source.obj(part, "individual"),
-            source.neighbours.names,
-            words_of(source, part, "type", source.rules),
-        )
-        if person:
-            participants.append(person)
-    if not concept and not kind:
-        source.flag("missing_code", "type, class")
-    return [
-        Encounter(
-            id=source.id(),
-            origins=source.origins(),
-            concept=concept,
-            status=source.status(_ENCOUNTER),
-            encounter_class=kind,
-            telehealth=_telehealth(kind, types, location),
-            start=start,
-            end=end,
-            length_hours=_hours(start, end),
-            reasons=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM),
-            diagnoses=_diagnoses(source),
-            disposition=words_of(source, hospital, "dischargeDisposition", source.rules),
-            participants=tuple(participants),
-            location=location,
-            service_provider=named_ref(
-                source, source.obj(item, "serviceProvider"), source.neighbours.names, "service provider"
-            ),
-            notes=notes_of(source, item),
-            flags=tuple(source.flags),
-        )
-    ]
-
-
-def _class(source: Source) -> str:
-    holder = source.obj(source.resource, "class")
-    if "coding" in holder:  # a CodeableConcept where a Coding belongs
-        source.tolerated("class.coding")
-        holder = next(iter(source.objs(holder, "coding")), {})
-    code, display = source.text(holder, "code"), source.text(holder, "display")
-    return _CLASS_WORDS.get(code.lower()) or _CLASS_WORDS.get(display.lower()) or code or display
-
-
-def _telehealth(kind: str, types: tuple[Concept, ...], location: tuple[NamedRef, ...]) -> bool | None:
-    if kind == "VR":
-        return True
-    codes = {c.code for t in types for c in t.codings}
-    words = [t.text for t in types] + [c.display for t in types for c in t.codings] + [x.name for x in location]
-    if codes & TELEHEALTH_CODES or any(says_telehealth(w) for w in words):
-        return True
-    return False if kind in ("AMB", "IMP", "EMER", "ACUTE", "NONAC", "OBSENC", "SS", "HH", "FLD", "PRENC") else None
-
-
-def _in_order(source: Source, start: str | None, end: str | None, path: str) -> None:
-    if start and end and surely_before(end, start):
-        source.flag("status_conflict", f"{path}: the end is before the start")
-
-
-def _hours(start: str | None, end: str | None) -> float | None:
-    if not start or not end or precision(start) != "time" or precision(end) != "time":
-        return None
-    seconds = (bounds(end)[0] - bounds(start)[0]).total_seconds()
-    return round(seconds / 3600, 2) if seconds >= 0 else None
-
-
-def _diagnoses(source: Source) -> tuple[NamedRef, ...]:
-    found = []
-    for item in source.objs(source.resource, "diagnosis"):
-        use = words_of(source, item, "use", source.rules)
-        made = named_ref(source, source.obj(item, "condition"), source.neighbours.names, use)
-        if made:
-            found.append(made)
-    return tuple(found)
 
 
 def immunization(source: Source) -> list[Immunization]:
@@ -182,7 +73,7 @@ def procedure(source: Source) -> list[Procedure]:
         source.check_date(start, "performed[x]")
     if status == "not-done":
         source.flag("negated", "status")
-    _in_order(source, start, end, "performedPeriod")
+    in_order(source, start, end, "performedPeriod")
     return [
         Procedure(
             id=source.id(),

@@ -109,7 +109,9 @@ def wording_of(text: str, rules: NormalizationRules, prefer: tuple[str, ...]) ->
         return Concept(text=text)
     ask = Ask(domain=domain, text=text)
     mapping = _by_table(rules, ask) if rules.terminology.table_words else None
-    return Concept(text=text, mapping=mapping or _by_words(rules, ask, ())[0])
+    mapping = mapping or _by_words(rules, ask, ())[0]
+    decided = rules.decisions.over(domain, (), text, "", "", mapping) if rules.decisions else None
+    return Concept(text=text, mapping=decided or mapping)
 
 
 def _concept(
@@ -146,6 +148,10 @@ def _concept(
             mapping, uncertain = _by_words(rules, Ask(domain=domain, text=text, unit=unit), codings)
     elif domain is not None and text and _contradicted(rules, domain, mapping, text):
         mapping = Mapping(method="standard", confidence=CONTRADICTED, target=mapping.target, source=mapping.source)
+    if rules.decisions and domain is not None:
+        decided = rules.decisions.over(domain, codings, text, unit, date, mapping)
+        if decided is not None:
+            mapping, uncertain = decided, False
     if uncertain and flagged:
         reader.flag("uncertain_mapping", flagged)
     return Concept(text=text, codings=codings, mapping=mapping)

@@ -8,6 +8,7 @@ from adapters.normalizer.read import Json
 from adapters.normalizer.values import age_words, named_ref, notes_of, ref_of
 from models.record import Activity, Allergy, Concept, Problem, Reaction
 from models.record.dates import surely_before
+from models.terminology.allergens import class_of
 from models.terminology.categories import categories_of
 from models.terminology.clinical import asserts_none, ruling_out
 
@@ -113,6 +114,7 @@ def allergy(source: Source) -> list[Allergy]:
             verification_status=verification,
             type=source.text(item, "type"),
             categories=source.texts(item, "category"),
+            substance_class="" if none else class_of(concept),
             criticality=source.text(item, "criticality"),
             reactions=reactions,
             onset=onset,

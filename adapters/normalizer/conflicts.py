@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from adapters.normalizer.hygiene.meaning import exact_key
 from models.record import (
     Allergy,
     AnyEntry,
@@ -17,6 +18,7 @@ from models.record import (
     Problem,
 )
 from models.record.dates import bounds, precision, sort_key
+from models.terminology.allergens import category_of
 from models.terminology.clinical import negative_scope
 from models.terminology.systems import RXNORM
 
@@ -44,8 +46,10 @@ def _conflict(kind: ConflictKind, members: Sequence[Entry], detail: str) -> Conf
 
 def drug_key(entry: Medication) -> str:
     """What makes two orders the same drug: the RxNorm code, else the first words of the name (the ingredient)."""
-    code = entry.concept.code_in(RXNORM)
-    if code:
+    code, mapping = entry.concept.code_in(RXNORM), entry.concept.mapping
+    if code and not (
+        mapping and mapping.method == "text_match"
+    ):  # words give the ingredient alone, whatever the strength
         return f"rxnorm|{code}"
     return _ingredient(entry)
 
@@ -73,8 +77,9 @@ def _ingredient(entry: Medication) -> str:
 
 
 def _problem_key(entry: Problem) -> str:
+    """The code it means, whichever system each site speaks; else the target, else the words."""
     target = entry.concept.target
-    return f"{target.system}|{target.code}" if target else entry.concept.display.casefold()
+    return exact_key(entry) or (f"{target.system}|{target.code}" if target else entry.concept.display.casefold())
 
 
 def _activity(entries: Sequence[Medication] | Sequence[Problem], what: str) -> list[Conflict]:
@@ -152,7 +157,8 @@ def _allergies(entries: Sequence[Allergy]) -> list[Conflict]:
 
 def _contradicts(scope: str, real: Allergy) -> bool:
     if scope == "medication":
-        return scope in real.categories or real.concept.code_in(RXNORM) is not None
+        drug = real.concept.code_in(RXNORM) is not None or category_of(real.substance_class) == "medication"
+        return scope in real.categories or drug
     return not scope or scope in real.categories
 
 

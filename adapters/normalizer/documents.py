@@ -52,8 +52,10 @@ def report(source: Source) -> list[Report]:
                 Attachment(content_type="text/html", text=text, readable=True, path="text.div"),
             )
             narrative = True
+    codes = concepts_of(source, item, "conclusionCode", source.rules, PREFER_PROBLEM)
+    coded = bool(results) or any(codes)  # a coded conclusion is a finding without any Observation
     form: ReportForm = (
-        "both" if narrative and results else "narrative" if narrative else "structured" if results else "empty"
+        "both" if narrative and coded else "narrative" if narrative else "structured" if coded else "empty"
     )
     effective = source.date(item, "effectiveDateTime")
     if effective is None and "effectivePeriod" in item:
@@ -76,7 +78,7 @@ def report(source: Source) -> list[Report]:
             effective=effective,
             issued=issued,
             conclusion=conclusion,
-            conclusion_codes=concepts_of(source, item, "conclusionCode", source.rules, PREFER_PROBLEM),
+            conclusion_codes=codes,
             results=results,
             attachments=attachments,
             performer=named_refs(source, item, "performer", source.neighbours.names, "performer"),

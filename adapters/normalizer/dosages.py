@@ -102,7 +102,33 @@ def dosage_of(source: Source, item: Json) -> Dosage | None:
         text = _joined(text, _need(source, item) if needed else "", _bounds(source, repeat))
     if not text and dose is None:
         return None
-    return Dosage(text=text, dose=dose, route=route, frequency=frequency, as_needed=needed)
+    per_day = _times_a_day(source, timing, repeat)
+    return Dosage(text=text, dose=dose, route=route, frequency=frequency, as_needed=needed, per_day=per_day)
+
+
+_IN_A_DAY = {"s": 86_400, "min": 1440, "h": 24, "d": 1, "wk": 1 / 7, "mo": 1 / 30, "a": 1 / 365}
+_TIMES_OF_CODE = {
+    "QD": 1.0, "BID": 2.0, "TID": 3.0, "QID": 4.0, "AM": 1.0, "PM": 1.0, "BED": 1.0, "QOD": 0.5, "Q1H": 24.0, "Q2H": 12.0,
+    "Q3H": 8.0, "Q4H": 6.0, "Q6H": 4.0, "Q8H": 3.0, "WK": 1 / 7, "MO": 1 / 30,
+}  # fmt: skip
+"""v3 GTSAbbreviation (http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation) -> times a day."""
+
+
+def _times_a_day(source: Source, timing: Json, repeat: Json) -> float | None:
+    """Administrations a day; None where the timing gives a range, days of the week, no cycle, or a course that ends by number."""
+    if any(key in repeat for key in ("frequencyMax", "periodMax", "count", "countMax", "dayOfWeek")):
+        return None
+    period, unit = source.number(repeat, "period"), source.text(repeat, "periodUnit")
+    if period and period > 0 and unit in _IN_A_DAY:
+        moments = max(len(source.texts(repeat, "when")), len(source.texts(repeat, "timeOfDay")), 1)
+        times = source.number(repeat, "frequency") if "frequency" in repeat else moments
+        return round((times or 0) * _IN_A_DAY[unit] / period, 4) or None
+    moments = max(len(source.texts(repeat, "when")), len(source.texts(repeat, "timeOfDay")))
+    if moments:
+        return float(moments)
+    coded = source.obj(timing, "code")
+    codes = [source.text(c, "code").upper() for c in source.objs(coded, "coding")] if coded else []
+    return next((_TIMES_OF_CODE[c] for c in codes if c in _TIMES_OF_CODE), None)
 
 
 def _joined(*parts: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
+
 from adapters.normalizer.base import Source
 from adapters.normalizer.codes import (
     PREFER_MEDICATION,
@@ -14,11 +16,13 @@ from adapters.normalizer.codes import (
     wording_of,
     words_of,
 )
+from adapters.normalizer.dispenses import in_order_of_time
 from adapters.normalizer.dosages import dosage_of
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.values import contained, named_ref, notes_of, quantity_of, ref_of, reference_key
-from models.record import Activity, Concept, Medication
+from models.record import Activity, Concept, Dispense, Medication
 from models.record.dates import bounds, sort_key, surely_before
+from models.record.supply import supplies
 from models.terminology.clinical import asserts_none
 
 _STATUSES = frozenset(
@@ -61,36 +65,57 @@ def medication(source: Source) -> list[Medication]:
     intent = source.text(item, "intent").lower()
     activity, reason = _activity(source, status, authored, start, end, refusal, intent)
     statement = source.raw.resource_type == "MedicationStatement"
-    return [
-        Medication(
-            id=source.id(),
-            origins=source.origins(
-                method="patient_reported" if source.boolean(item, "reportedBoolean") else "structured"
-            ),
-            concept=concept,
-            status=status,
-            activity=activity,
-            activity_reason=reason,
-            intent=intent,
-            category=code_of(source, item, "category"),
-            reported=True if statement or "reportedReference" in item else source.boolean(item, "reportedBoolean"),
-            authored=authored,
-            start=start,
-            end=end,
-            dosages=dosages,
-            reason=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM),
-            requester=named_ref(source, source.obj(item, "requester"), source.neighbours.names, "requester"),
-            refills=int(refills) if refills is not None and 0 <= refills < 1000 else None,
-            quantity=quantity_of(source, dispense, "quantity"),
-            days_supply=_days(source, source.obj(dispense, "expectedSupplyDuration")),
-            status_reason=words_of(source, item, "statusReason", source.rules),
-            do_not_perform=refusal,
-            none_asserted=none,
-            encounter=ref_of(source, item, "encounter"),
-            notes=notes_of(source, item),
-            flags=tuple(source.flags),
-        )
-    ]
+    made = Medication(
+        id=source.id(),
+        origins=source.origins(method="patient_reported" if source.boolean(item, "reportedBoolean") else "structured"),
+        concept=concept,
+        status=status,
+        activity=activity,
+        activity_reason=reason,
+        intent=intent,
+        category=code_of(source, item, "category"),
+        reported=True if statement or "reportedReference" in item else source.boolean(item, "reportedBoolean"),
+        authored=authored,
+        start=start,
+        end=end,
+        dosages=dosages,
+        reason=concepts_of(source, item, "reasonCode", source.rules, PREFER_PROBLEM),
+        requester=named_ref(source, source.obj(item, "requester"), source.neighbours.names, "requester"),
+        refills=int(refills) if refills is not None and 0 <= refills < 1000 else None,
+        quantity=quantity_of(source, dispense, "quantity"),
+        days_supply=_days(source, source.obj(dispense, "expectedSupplyDuration")),
+        dispenses=_fills(source),
+        status_reason=words_of(source, item, "statusReason", source.rules),
+        do_not_perform=refusal,
+        none_asserted=none,
+        encounter=ref_of(source, item, "encounter"),
+        notes=notes_of(source, item),
+    )
+    ran_out = _ran_out(source, made) if activity == "active" else ""
+    if ran_out:
+        source.flag("stale_active", ran_out)
+        made = msgspec.structs.replace(made, activity="uncertain", activity_reason=f"status {status}, but {ran_out}")
+    return [msgspec.structs.replace(made, flags=tuple(source.flags))]
+
+
+def _ran_out(source: Source, made: Medication) -> str:
+    """When the supply ended, all fills and refills counted, where that is long ago: a course of antibiotics nobody closed."""
+    now = source.raw.retrieved
+    ends = [s.end for s in supplies(made)]
+    if not ends or not now:
+        return ""
+    last = max(ends)
+    late = bounds(last)[1] < bounds(now)[0] - timedelta(days=source.rules.stale_supply_days)
+    return f"its supply ended {last}" if late else ""
+
+
+def _fills(source: Source) -> tuple[Dispense, ...]:
+    """Its dispenses, by type and id or by the urn:uuid of a bundle."""
+    known, raw = source.neighbours.dispenses, source.raw
+    if not known:
+        return ()
+    keys = (f"{raw.resource_type}/{raw.resource_id}", f"urn:uuid:{raw.resource_id}")
+    return in_order_of_time([fill for key in keys for fill in known.get(key, ())])
 
 
 def medication_concept(reader: Reader, resource: Json, source: Source) -> Concept:

@@ -14,10 +14,11 @@ from msgspec import Meta
 from adapters.documents.ccda.document import Document
 from adapters.documents.safe_xml import XmlRefused
 from adapters.documents.text import MOST_CONTENT
-from adapters.normalizer import care, conditions, documents, medications, observations, people
+from adapters.normalizer import care, conditions, documents, encounters, medications, observations, people
 from adapters.normalizer.base import Neighbours, Source
 from adapters.normalizer.ccda import CDA, STATEMENT, DocumentRead, attached, read_ccda
 from adapters.normalizer.companion import Unmapped, shaped
+from adapters.normalizer.dispenses import dispense_of
 from adapters.normalizer.fhir_xml import NotFhirXml, json_of
 from adapters.normalizer.names import display_name
 from adapters.normalizer.read import Json, NotJson, Reader, outline, parse, subject_of
@@ -38,7 +39,7 @@ READERS: dict[str, Callable[[Source], Sequence[Any]]] = {
     "MedicationOrder": medications.medication,
     "MedicationStatement": medications.medication,
     "Observation": observations.observation,
-    "Encounter": care.encounter,
+    "Encounter": encounters.encounter,
     "Immunization": care.immunization,
     "Procedure": care.procedure,
     "CarePlan": care.care_plan,
@@ -73,6 +74,7 @@ SUPPORT = frozenset(
         "RelatedPerson",
         "CareTeam",
         "Medication",
+        "MedicationDispense",
         "Binary",
         "Provenance",
         "Goal",
@@ -353,6 +355,9 @@ def _neighbours(readable: Sequence[tuple[RawResource, Json]]) -> Neighbours:
         if kind == "Medication":
             for key in keys:
                 found.medications[key] = resource
+        elif kind == "MedicationDispense":
+            for order, fill in dispense_of(resource, keys[0]):
+                found.dispenses.setdefault(order, []).append(fill)
         elif kind == "Binary":
             _binary(found, keys, resource)
         elif kind == "Provenance":

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from adapters.normalizer.companion import Shape
 from adapters.normalizer.memo import Memory
 from adapters.normalizer.wordings import WordMemory
+from models.terminology.decisions import NO_DECISIONS, Decisions
 from models.terminology.mapper import Terminology
 from models.terminology.tables import MappingTable, Row, rows_of
 
@@ -48,9 +49,29 @@ class NormalizationRules(BaseModel):
         default=730, gt=0, description="An active order older than this without renewal is called uncertain."
     )
 
+    stale_supply_days: int = Field(
+        default=180,
+        gt=0,
+        description="An active order whose supply with all refills ended so long ago is called uncertain.",
+    )
     companion: dict[str, Shape] = Field(
         default={}, description="How rows of the companion API are read, by RawResource.api; filled from the profile."
     )
+
+    _decisions: Decisions = PrivateAttr(default=NO_DECISIONS)
+
+    @property
+    def decisions(self) -> Decisions:
+        """What people decided for this site in the review queue; the store adds it (see `deciding`)."""
+        return self._decisions
+
+    def deciding(self, decisions: Decisions) -> Self:
+        """These rules with a site's decisions. What was remembered stays: it depends on no decision."""
+        made = super().model_copy()
+        made._decisions = decisions
+        for name in ("memory", "terminology", "word_memory"):
+            made.__dict__[name] = getattr(self, name)
+        return made
 
     @cached_property
     def memory(self) -> Memory:

@@ -18,14 +18,20 @@ class Encounter(Entry, frozen=True, tag_field="kind", tag="encounter"):
 
     section: ClassVar[Section] = "encounters"
 
-    encounter_class: Annotated[str, Meta(description="AMB, IMP, EMER, VR, HH, ... (v3 ActCode), as read.")] = ""
+    encounter_class: Annotated[str, Meta(description="AMB, IMP, EMER, VR, HH, ... (v3 ActCode), however spelled.")] = ""
     telehealth: Annotated[bool | None, Meta(description="Held remotely; None when nothing says.")] = None
     start: Annotated[PartialDate | None, Meta(description="Begin.")] = None
     end: Annotated[PartialDate | None, Meta(description="End.")] = None
-    length_hours: Annotated[float | None, Meta(description="End minus start, when both are exact.")] = None
+    length_hours: Annotated[
+        float | None, Meta(description="End minus start, when both are exact; else the length sent.")
+    ] = None
+    length_days: Annotated[int | None, Meta(description="Midnights between its first and its last day.")] = None
     reasons: Annotated[tuple[Concept, ...], Meta(description="Reasons as sent.")] = ()
     diagnoses: Annotated[tuple[NamedRef, ...], Meta(description="Referenced Conditions/Procedures with use.")] = ()
     disposition: Annotated[str, Meta(description="Discharge disposition in words.")] = ""
+    disposition_code: Annotated[
+        str, Meta(description="HL7's discharge-disposition code (home, hosp, snf, exp, ...), also from claims' codes.")
+    ] = ""
     participants: Annotated[tuple[NamedRef, ...], Meta(description="Who took part, with role.")] = ()
     location: Annotated[tuple[NamedRef, ...], Meta(description="Where.")] = ()
     service_provider: Annotated[NamedRef | None, Meta(description="Responsible organization.")] = None

@@ -5,7 +5,7 @@ from models.record.demographics import Address, Demographics, Identifier, Person
 from models.record.documents import Attachment, Note, Report, ReportForm
 from models.record.entry import Activity, Entry, entry_id
 from models.record.observation import Assessment, Component, Observation, Result, SocialHistory, Vital
-from models.record.statements import Allergy, Dosage, Medication, Problem, Reaction
+from models.record.statements import Allergy, Dispense, Dosage, Medication, Problem, Reaction
 
 __all__ = [
     "Activity",
@@ -17,6 +17,7 @@ __all__ = [
     "CarePlan",
     "Component",
     "Demographics",
+    "Dispense",
     "Dosage",
     "Encounter",
     "Entry",

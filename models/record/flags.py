@@ -32,6 +32,13 @@ FlagCode = Literal[
     "status_conflict",  # two fields of one resource disagree
     "duplicate_of",  # the same fact again; `related` names the kept one
     "conflicts_with",  # another fact says otherwise; `related` names it
+    "same_problem",  # a problem told again in another coding or at another site; both stay
+    "likely_over",  # called active, though such a condition ends by its nature
+    "unlisted_problem",  # a drug or result speaks of a condition that no problem names
+    "same_drug",  # the same ingredient in another current order
+    "same_class",  # another current drug of a class of which one is enough
+    "allergy_conflict",  # a current order of a substance to which an allergy is recorded; on both
+    "missing_results",  # a report names results that are not in the record
     "entered_in_error",  # the source took it back
     "negated",  # the source says it was NOT done / NOT present
     "refuted",  # verificationStatus refuted
@@ -51,3 +58,7 @@ class Flag(Value, frozen=True):
     code: Annotated[FlagCode, Meta(description="What is the matter; closed list.")]
     detail: Annotated[str, Meta(description="Why, in words; element paths and codes, never names of people.")] = ""
     related: Annotated[tuple[str, ...], Meta(description="Ids of the entries concerned.")] = ()
+    rule: Annotated[str, Meta(description="Id of the rule behind a remark on the chart (docs/record.md).")] = ""
+    confidence: Annotated[
+        float | None, Meta(description="How sure such a remark is, 0 to 1; None where nothing was inferred.")
+    ] = None

@@ -48,6 +48,18 @@ class Dosage(Value, frozen=True):
     route: Annotated[str, Meta(description="Route in words.")] = ""
     frequency: Annotated[str, Meta(description="Timing in words, e.g. '2 times a day'.")] = ""
     as_needed: Annotated[bool | None, Meta(description="Taken only when needed (PRN); None when not said.")] = None
+    per_day: Annotated[
+        float | None, Meta(description="Administrations a day; None when the timing leaves it open.")
+    ] = None
+
+
+class Dispense(Value, frozen=True):
+    """One fill of an order, as the pharmacy reports it."""
+
+    reference: Annotated[str, Meta(description="The MedicationDispense, Type/id.")]
+    when: Annotated[PartialDate | None, Meta(description="When it was handed over, else prepared.")] = None
+    days_supply: Annotated[float | None, Meta(description="Days it lasts.")] = None
+    quantity: Annotated[Quantity | None, Meta(description="How much was given.")] = None
 
 
 class Medication(Entry, frozen=True, tag_field="kind", tag="medication"):
@@ -68,7 +80,8 @@ class Medication(Entry, frozen=True, tag_field="kind", tag="medication"):
     requester: Annotated[NamedRef | None, Meta(description="Who ordered it.")] = None
     refills: Annotated[int | None, Meta(description="Repeats allowed.")] = None
     quantity: Annotated[Quantity | None, Meta(description="Quantity to dispense.")] = None
-    days_supply: Annotated[float | None, Meta(description="Expected supply in days.")] = None
+    days_supply: Annotated[float | None, Meta(description="Expected supply in days, of one fill.")] = None
+    dispenses: Annotated[tuple[Dispense, ...], Meta(description="Its fills, where the source tells them.")] = ()
     status_reason: Annotated[str, Meta(description="Why it has its status, in words.")] = ""
     do_not_perform: Annotated[bool, Meta(description="The order says NOT to give it.")] = False
     none_asserted: Annotated[bool, Meta(description="An explicit negative: 'no current medications'.")] = False
@@ -99,6 +112,9 @@ class Allergy(Entry, frozen=True, tag_field="kind", tag="allergy"):
     verification_status: Annotated[str, Meta(description="confirmed, unconfirmed, refuted, ... as sent.")] = ""
     type: Annotated[str, Meta(description="allergy or intolerance, as sent.")] = ""
     categories: Annotated[tuple[str, ...], Meta(description="food, medication, environment, biologic.")] = ()
+    substance_class: Annotated[
+        str, Meta(description="Class of the substance, e.g. penicillins, computed; empty when unknown.")
+    ] = ""
     criticality: Annotated[
         str, Meta(description="low, high, unable-to-assess: risk of a future reaction, as sent.")
     ] = ""

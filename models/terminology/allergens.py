@@ -35,6 +35,12 @@ def _words() -> dict[str, str]:
     return {plain(w): row[0] for row in seed_rows("allergens.tsv") for w in row[1].split(";")}
 
 
+@cache
+def category_of(substance_class: str) -> str:
+    """FHIR's category of a substance class: medication, food, environment, biologic; '' for an unknown class."""
+    return next((row[2] for row in seed_rows("allergens.tsv") if row[0] == substance_class), "")
+
+
 def _substance(text: str) -> str:
     return " ".join(word for word in plain(text).split() if word not in _AROUND)
 

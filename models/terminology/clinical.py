@@ -262,14 +262,19 @@ PLAUSIBLE: dict[str, tuple[str, float, float]] = {
 }
 
 _TELEHEALTH = re.compile(
-    r"\b(tele-?(health|medicine|phone|visit|consult\w*)|video (visit|consult\w*)"
-    r"|virtual|e-?visit|phone (call|visit))\b",
+    r"\b(tele-?(health|medicine|video|visit|psych\w*|stroke|consult\w*)|televisit|video[- ](visit|consult\w*|encounter|appointment)"
+    r"|virtual[- ](visit|consult\w*|encounter|appointment|care|check-?in|clinic|health)|e-?visit|audio[- ]only"
+    r"|(tele)?phone (call|visit|encounter|consult\w*|appointment))\b|^\W*(virtual|telephone|video)\W*$",
     re.I,
 )
 TELEHEALTH_CODES = frozenset(
-    ["VR", "448337001", "185317003", "11797002", "386472008", "99441", "99442", "99443", "98966", "98967", "98968"]
-)
-"""v3 ActCode VR; SNOMED CT telemedicine and telephone encounters; CPT telephone evaluations."""
+    ["VR", "448337001", "185317003", "11797002", "386472008", "386473003", "719407002", "99441", "99442", "99443", "98966",
+     "98967", "98968", "99421", "99422", "99423", "98970", "98971", "98972", "G2010", "G2012", "G2250", "G2251", "G2252", "G0071",
+     "G0406", "G0407", "G0408", "G0425", "G0426", "G0427", "G0459", "G0508", "G0509", "Q3014", "T1014",
+     *(str(code) for code in range(98000, 98017))]
+)  # fmt: skip
+"""v3 ActCode VR; SNOMED CT telemedicine and telephone encounters; CPT telephone, online digital and telemedicine (2025)
+evaluations; HCPCS telehealth consultations, virtual check-ins and originating sites. Opaque codes."""
 
 _RULED_OUT = re.compile(r"\b(has been |was |were |is )?(ruled|rules) out\b|\bruled-out\b", re.I)
 _TO_RULE_OUT = re.compile(r"^\W*(rule[ -]out|r/o|to rule out)\b", re.I)

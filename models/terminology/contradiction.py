@@ -8,7 +8,7 @@ of a disease beside them and are never contradicted.
 from __future__ import annotations
 
 from models.record import Coding
-from models.terminology import conditions, labs, medications, vaccines
+from models.terminology import conditions, labs, medications, vaccines, vocabulary
 from models.terminology.categories import ccsr_of, of_icd10cm
 from models.terminology.conditions import Equivalent
 from models.terminology.systems import CVX, ICD9CM, ICD10, ICD10CM, LOINC, NDC, RXNORM, SNOMED
@@ -25,7 +25,7 @@ def contradicts(domain: str, target: Coding, wording: str) -> bool:
     if domain == "condition":
         return _condition(target, wording)
     if domain in ("medication", "allergen") and target.system in (RXNORM, NDC):
-        return medications.differ(target, wording)
+        return medications.differ(_official(target), wording)
     if domain == "vaccine" and target.system == CVX:
         return vaccines.differ(target.code, wording)
     if domain == "observation" and target.system == LOINC:
@@ -51,6 +51,15 @@ def _condition(target: Coding, wording: str) -> bool:
     return bool(words) and bool(means) and not words & means
 
 
+def _official(target: Coding) -> Coding:
+    """A drug by its name in the imported RxNorm, a package by that of the drug in it; as sent where nothing was imported."""
+    imported = vocabulary.in_use()
+    if imported is None:
+        return target
+    drug, _ = imported.translate(target)
+    return imported.named(drug.target if drug and drug.target else target)
+
+
 def _in_icd10cm(target: Coding) -> tuple[str, ...]:
     said: Equivalent | None = None
     if target.system in (ICD10CM, ICD10):
@@ -59,6 +68,10 @@ def _in_icd10cm(target: Coding) -> tuple[str, ...]:
         said = conditions.from_icd9(target.code)
     elif target.system == SNOMED:
         said = conditions.from_snomed(target.code)
+        imported = vocabulary.in_use()
+        if said is None and imported is not None:
+            mapping, _ = imported.translate(target)
+            return (mapping.target.code,) if mapping and mapping.target else ()
     return said.codes if said else ()
 
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from models.record import Coding, FlagCode, Mapping, Quantity
 from models.record.base import Value
-from models.terminology import allergens, conditions, labs, medications, vaccines
+from models.terminology import allergens, conditions, labs, medications, vaccines, vocabulary
 from models.terminology.candidates import Candidate
 from models.terminology.contradiction import contradicts
 from models.terminology.systems import (
@@ -79,11 +80,13 @@ class Answer(Value, frozen=True):
 class Terminology:
     """The four steps over the tables of one source. Stateless otherwise; threads may share it.
 
-    `tables` in order of their say: site-local first, then vendor, then shipped. Each is (layer, table).
+    `tables` in order of their say: site-local first, then vendor, then shipped. Each is (layer, table). Concept maps that were
+    imported (models/terminology/vocabulary) come after them.
     """
 
     def __init__(self, tables: Sequence[tuple[str, MappingTable]] = ()) -> None:
-        self.tables = tuple(tables)
+        imported = vocabulary.in_use()
+        self.tables = (*tables, *(imported.tables() if imported else ()))
         self.dated = any(table.dated for _, table in self.tables)
         self.by_unit = any(row.unit or row.specimen for _, table in self.tables for row in table.rows)
         self.table_words = any(table.by_words for _, table in self.tables)
@@ -172,11 +175,14 @@ def _of_rows(
 
 
 def check(answer: Answer, ask: Ask) -> Answer:
-    """Step 1's check: a standard code whose words clearly name something else is kept, flagged, and no longer sure."""
+    """Step 1's check: a standard code whose words clearly name something else is kept, flagged, and no longer sure.
+
+    A retired code is kept too; what its publisher says to use instead are candidates.
+    """
     target = answer.mapping.target
     wordings = [ask.text, *(c.display for c in ask.codings if c == target)]
     if target is None or not any(w and contradicts(ask.domain, target, w) for w in wordings):
-        return answer
+        return _named(answer, ask.date)
     mapping = Mapping(method="standard", confidence=CONTRADICTED, target=target, source=answer.mapping.source)
     found = tuple(
         c
@@ -186,6 +192,17 @@ def check(answer: Answer, ask: Ask) -> Answer:
         if (c.target.system, c.target.code) != (target.system, target.code)
     )
     return Answer(mapping=mapping, candidates=found, flags=("code_text_mismatch",))
+
+
+def _named(answer: Answer, date: str) -> Answer:
+    """The answer with the official name where none was sent, and with the successors of a retired code."""
+    imported, mapping = vocabulary.in_use(), answer.mapping
+    if imported is None or mapping.target is None:
+        return answer
+    if not mapping.target.display:
+        mapping = msgspec.structs.replace(mapping, target=imported.named(mapping.target, date))
+    successors = imported.successors(answer.mapping.target or Coding(), date)
+    return Answer(mapping=mapping, candidates=(*answer.candidates, *successors), flags=answer.flags)
 
 
 def by_words(ask: Ask) -> Answer:
@@ -218,7 +235,19 @@ MOST_WORDING = 300
 
 
 def candidates_for(ask: Ask, wording: str) -> tuple[Candidate, ...]:
-    """What `wording` may mean in the domain, best first."""
+    """What `wording` may mean in the domain, best first.
+
+    A whole name in an imported release says most (a clinical drug, not only its ingredient); of conditions the seeds speak first,
+    which know everyday names.
+    """
+    imported = vocabulary.in_use()
+    named = imported.by_words(ask.domain, wording, ask.date) if imported else ()
+    if ask.domain == "condition":
+        return _from_seeds(ask, wording) or named
+    return named or _from_seeds(ask, wording)
+
+
+def _from_seeds(ask: Ask, wording: str) -> tuple[Candidate, ...]:
     if ask.domain == "condition":
         names = conditions.icd10cm_name
         return tuple(
@@ -236,11 +265,16 @@ def candidates_for(ask: Ask, wording: str) -> tuple[Candidate, ...]:
     return ()
 
 
-def translate(coding: Coding) -> tuple[Mapping, tuple[Candidate, ...]]:
-    """A coding of an older or other system in the one we group by: ICD-9-CM in ICD-10-CM by CMS's GEMs, SNOMED CT by our map.
+def translate(coding: Coding, date: str = "") -> tuple[Mapping, tuple[Candidate, ...]]:
+    """A coding of an older or other system in the one we group by: ICD-9-CM in ICD-10-CM by CMS's GEMs, SNOMED CT by the imported
+    map of its release, else by our small one; NDC in RxNorm where RxNorm was imported.
 
     One target is a mapping; a choice or a combination gives candidates; `unmapped` otherwise.
     """
+    imported = vocabulary.in_use()
+    mapping, candidates = imported.translate(coding, date) if imported else (None, ())
+    if mapping is not None or candidates:
+        return mapping or Mapping(method="unmapped", confidence=0.0, source=coding), candidates
     said, table = None, ""
     if coding.system == ICD9CM:
         said, table = conditions.from_icd9(coding.code), "shipped:cms-gem@2018"

@@ -16,6 +16,8 @@ from service.api import (
     problems,
     routes_identity,
     routes_patients,
+    routes_quality,
+    routes_review,
     routes_schema,
     routes_sites,
     routes_smart,
@@ -27,11 +29,13 @@ from service.api.services import Services
 from service.page import routes as page_routes
 from service.settings import Settings
 from service.store import Store
+from service.terminology_releases import use_imported
 from service.workflows import Runtime
 
 
 def create_app(settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> FastAPI:
     """The ASGI application. Without a store it opens the one the settings name; without a runtime it cannot refresh."""
+    use_imported(settings.home)
     services = Services(settings, store, runtime)
     app = FastAPI(
         title="Chartbrief",
@@ -45,7 +49,16 @@ def create_app(settings: Settings, store: Store | None = None, runtime: Runtime 
     )
     app.state.services = services
     app.router.route_class = Guarded
-    for room in (routes_sites, routes_patients, routes_identity, routes_schema, routes_smart, page_routes):
+    for room in (
+        routes_sites,
+        routes_patients,
+        routes_identity,
+        routes_review,
+        routes_quality,
+        routes_schema,
+        routes_smart,
+        page_routes,
+    ):
         # Not include_router: that wraps routes, and then nobody can walk them.
         app.router.routes.extend(room.router.routes)
     _add_own_routes(app)

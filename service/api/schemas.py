@@ -156,6 +156,9 @@ class Site(Answer):
     checked_at: str | None = None
     last_updated: str | None = Field(default=None, description="When anything was last read from it.")
     report: dict[str, Any] | None = Field(default=None, description="What its last check found.")
+    stale_patients: int = Field(
+        default=0, description="Patients whose entries were made by older code or tables (`/v1/renormalize`)."
+    )
 
 
 class SiteWithKey(Site):

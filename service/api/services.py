@@ -24,8 +24,10 @@ from service.api.conformance import Conformance
 from service.api.connections import Connections
 from service.api.identity import Identity
 from service.api.problems import Problem
+from service.api.quality import Quality
 from service.api.reading import Reading
 from service.api.refusals import HANDLE, known, refusals
+from service.api.review import Reviewing
 from service.api.schemas import (
     Freshness,
     FreshnessLine,
@@ -61,7 +63,7 @@ class Principal:
     role: str
 
 
-class Services(Reading, Connections, Conformance, Writing, Identity):
+class Services(Reading, Connections, Conformance, Quality, Writing, Identity, Reviewing):
     """Everything a route or a command may call. What a caller can cause is raised as Problem, and nothing else."""
 
     def __init__(self, settings: Settings, store: Store | None = None, runtime: Runtime | None = None) -> None:
@@ -161,7 +163,8 @@ class Services(Reading, Connections, Conformance, Writing, Identity):
     def sites(self, tenant: str) -> list[dict[str, Any]]:
         """All sites with their state."""
         with refusals():
-            return self.store.sites(tenant)
+            stale = self.store.stale_patients(tenant)
+            return [site | {"stale_patients": stale.get(site["name"], 0)} for site in self.store.sites(tenant)]
 
     def site(self, tenant: str, name: str) -> dict[str, Any]:
         """One site, with the public key to register at its vendor."""

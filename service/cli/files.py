@@ -25,6 +25,7 @@ from models.record import (
     RejectReason,
 )
 from models.record.dates import is_partial_date, precision
+from service.cli import terminology_releases
 from service.cli.output import CommandError
 
 TENANT, SITE = "local", "file"
@@ -160,6 +161,7 @@ def load(
     paths: Sequence[Path], *, instant: str, max_bytes: int, progress: Callable[[Path], None] | None = None
 ) -> Loaded:
     """Read all files. A named file that cannot be read is an error; inside a folder it goes to quarantine."""
+    terminology_releases.use_imported()
     loaded = Loaded(instant=instant)
     for path, in_folder in _expand(paths):
         if progress:
@@ -181,8 +183,8 @@ def load(
     return loaded
 
 
-def normalize(loaded: Loaded, patient: str | None) -> Result:
-    """Entries of every patient (or of one), with the quarantine and the ledger of everything that was offered."""
+def by_patient(loaded: Loaded, patient: str | None) -> tuple[list[RawResource], Normalized, dict[str, list[AnyEntry]]]:
+    """The resources of all (or of one, with what is shared), what became of them, and the entries of each patient."""
     groups = loaded.by_patient()
     if patient is not None:
         patient = patient.removeprefix("Patient/")
@@ -196,6 +198,12 @@ def normalize(loaded: Loaded, patient: str | None) -> Result:
     for entry in normalized.entries:
         origin = entry.origin
         parts.setdefault(owner.get((origin.resource_type, origin.resource_id), UNNAMED), []).append(entry)
+    return resources, normalized, parts
+
+
+def normalize(loaded: Loaded, patient: str | None) -> Result:
+    """Entries of every patient (or of one), with the quarantine and the ledger of everything that was offered."""
+    resources, normalized, parts = by_patient(loaded, patient)
     entries: list[AnyEntry] = []
     patients = []
     for pid, part in parts.items():

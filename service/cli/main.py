@@ -15,7 +15,9 @@ from service.cli import (
     key_commands,
     patient_commands,
     practice_commands,
+    quality_commands,
     record_commands,
+    renormalize_commands,
     service_commands,
     site_commands,
     terminology_commands,
@@ -43,7 +45,9 @@ for room in (
     directory_commands,
     write_commands,
     terminology_commands,
+    renormalize_commands,
     identity_commands,
+    quality_commands,
 ):
     room.register(app)
 

@@ -8,7 +8,7 @@
   5  unavailable: the database, a site or the network cannot be reached now
   6  not found or ambiguous: no such patient or site, several patients and none chosen
   7  refused: by configuration, by access rules or by a site
-  8  differences that break something (`site diff`)
+  8  differences that break something (`site diff`), data that is not there any more (`quality`)
 130  interrupted
 """
 
@@ -59,6 +59,7 @@ EXIT_OF_CODE: dict[str, int] = {
     "invalid_site_file": BAD_INPUT,
     "not_an_endpoint_list": BAD_INPUT,
     "invalid_table": BAD_INPUT,
+    "invalid_release": BAD_INPUT,
     "directory_damaged": BAD_INPUT,
     "unknown_vendor": USAGE,
     "configuration": BAD_INPUT,
@@ -72,18 +73,24 @@ EXIT_OF_CODE: dict[str, int] = {
     "unknown_endpoint": NOT_FOUND,
     "several_endpoints": NOT_FOUND,
     "no_lists": NOT_FOUND,
+    "unknown_release": NOT_FOUND,
     "unknown_key": NOT_FOUND,
     "unknown_resource": NOT_FOUND,
     "unknown_run": NOT_FOUND,
+    "unknown_code": NOT_FOUND,
     "unknown_pair": NOT_FOUND,
+    "version_exists": REFUSED,
     "conflict": REFUSED,
     "site_refused": REFUSED,
     "authorization_refused": REFUSED,
+    "invalid_target": USAGE,
     "invalid_write": BAD_INPUT,
     "write_refused": REFUSED,
     "write_failed": UNAVAILABLE,
     "write_unknown": UNAVAILABLE,
     "refused": REFUSED,
+    "not_comparable": USAGE,
+    "quality_alerts": BREAKING,
     "breaking_differences": BREAKING,
 }
 """Every error code a command can answer with, and the exit code it ends with."""

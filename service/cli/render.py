@@ -165,6 +165,21 @@ def _whence(entry: AnyEntry) -> str:
     return origin.reference if origin.api == "fhir" else f"{origin.reference} ({origin.api})"
 
 
+def _remarks(found: Chart) -> None:
+    """What is to be checked, with the words and the confidence of each remark."""
+    rows = sorted(
+        {(f.code, _name(e), f.detail, f.confidence) for e in found.entries for f in e.flags if f.rule}, key=str
+    )
+    if not rows:
+        return
+    made = table(f"remarks on the chart ({len(rows)})", "flag", "entry", "why", ">confidence")
+    for code, name, detail, confidence in rows[:MOST_ROWS]:
+        row(made, code, name, detail, "" if confidence is None else f"{confidence:.2f}")
+    stdout().print(made)
+    if len(rows) > MOST_ROWS:
+        stdout().print(f"... and {len(rows) - MOST_ROWS} more (--json lists all)")
+
+
 def chart(found: Chart) -> None:
     """Answer of `chart`."""
     console = stdout()
@@ -180,6 +195,7 @@ def chart(found: Chart) -> None:
         console.print(made)
         if len(entries) > MOST_ROWS:
             console.print(f"... and {len(entries) - MOST_ROWS} more (--json lists all)")
+    _remarks(found)
     coverage([c.to_dict() for c in found.coverage])
     for conflict in found.conflicts:
         console.print(f"conflict: {plain(conflict.kind)}: {plain(conflict.detail)}", style="yellow", markup=False)

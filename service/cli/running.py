@@ -25,6 +25,7 @@ from service.access import Role
 from service.api.app import create_app, server_config
 from service.api.problems import CODES, Problem
 from service.api.services import Principal, Services
+from service.cli import terminology_releases
 from service.cli.output import EXIT_OF_CODE, NOT_FOUND, REFUSED, UNAVAILABLE, CommandError, stderr
 from service.settings import Settings
 from service.store import Store, StoreUnavailable
@@ -59,6 +60,7 @@ def opened(
     except ValidationError as error:
         wrong = ", ".join(sorted({f"{e['loc'][0]} ({e['type']})" for e in error.errors()}))
         raise CommandError("configuration", f"settings (CHARTBRIEF_*) are not valid: {wrong}") from None
+    terminology_releases.use_imported()
     try:
         store = Store(settings)
     except SealError as error:
@@ -95,9 +97,14 @@ def opened(
 
 
 def _audit(session: Opened, command: str, status: int) -> None:
-    principal = Principal(session.tenant, f"cli:{_user()}", Role.ADMIN)
+    principal = Principal(session.tenant, actor(), Role.ADMIN)
     if not session.services.audit(principal, f"CLI {command}", status, session.patient_id) and status < 500:
         raise CommandError("audit_unavailable", CODES["audit_unavailable"][1])
+
+
+def actor() -> str:
+    """How the audit trail names who gave a command."""
+    return f"cli:{_user()}"
 
 
 def _user() -> str:

@@ -24,7 +24,7 @@ def list_sites(as_json: AsJson = False) -> None:
     if as_json:
         output.emit({"sites": items})
         return
-    made = render.table(f"Sites ({len(items)})", "name", "vendor", "state", "last updated", "FHIR base")
+    made = render.table(f"Sites ({len(items)})", "name", "vendor", "state", "last updated", "stale", "FHIR base")
     for item in items:
         render.row(
             made,
@@ -32,6 +32,7 @@ def list_sites(as_json: AsJson = False) -> None:
             item.get("vendor", ""),
             item.get("state", ""),
             item.get("last_updated") or "never",
+            str(item.get("stale_patients") or ""),
             item.get("fhir_base", ""),
         )
     output.stdout().print(made)

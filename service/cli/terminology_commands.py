@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from service.cli import review_commands, terminology_releases
 from service.cli.file_commands import AsJson
 
 terminology = typer.Typer(no_args_is_help=True, help="What codes and wordings mean: mapping tables, releases.")
@@ -45,6 +46,7 @@ def map_file(
         raise output.CommandError("usage", f"--domain must be one of {', '.join(DOMAINS)}")
     if source.resolve() == target.resolve():
         raise output.CommandError("usage", "--in and --out name the same file")
+    terminology_releases.use_imported()
     try:
         tables = [("site", load_table(path)) for path in table or []]
         done = map_csv(_read(source, max_mb), Terminology(tables), domain or None)  # type: ignore[arg-type]  # checked
@@ -86,5 +88,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
+    """Add the commands of this file, of the releases and of the review queue."""
+    terminology_releases.register(terminology)
+    review_commands.register(terminology)
     app.add_typer(terminology, name="terminology")

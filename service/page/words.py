@@ -63,6 +63,13 @@ KIND_TITLES = {
 FLAG_WORDS = {
     "stale_active": "active, but old",
     "conflicts_with": "contradicted",
+    "allergy_conflict": "drug against a recorded allergy",
+    "same_problem": "listed in several places",
+    "likely_over": "active, but probably over",
+    "unlisted_problem": "no problem named for it",
+    "same_drug": "same drug twice",
+    "same_class": "several of one class",
+    "missing_results": "results missing",
     "future_date": "dated in the future",
     "implausible_value": "implausible",
     "invalid_date": "unreadable date",

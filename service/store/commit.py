@@ -54,7 +54,7 @@ class Commits(Vault):
         fetches = [_storable(_of(tenant, site, f), self.clock()) for f in fetches]
         key, actor = self.internal_key(tenant, "audit"), f"refresh:{authorized_by}" if authorized_by else "refresh"
         with self.database.transaction(tenant) as db:
-            site_patient = _lock(db, tenant, patient_id, site)
+            site_patient = lock(db, tenant, patient_id, site)
             place = {"t": tenant, "p": patient_id, "s": site}
             _keep_raw(db, [r for f in fetches for r in f.resources])
             gone = {}
@@ -74,17 +74,8 @@ class Commits(Vault):
                 audit.append(db, key, tenant, self.clock(), actor, "commit", outcome, patient_id)
         return ledger
 
-    def renormalize(self, tenant: str, patient_id: str, site: str, rules: NormalizationRules | None = None) -> Ledger:
-        """Read all that is current from a site again, with the rules and the code of today."""
-        key = self.internal_key(tenant, "audit")
-        with self.database.transaction(tenant) as db:
-            site_patient = _lock(db, tenant, patient_id, site)
-            ledger = reread(db, tenant, patient_id, site, site_patient, rules, always=True)
-            audit.append(db, key, tenant, self.clock(), "refresh", "renormalize", site, patient_id)
-        return ledger
 
-
-def _lock(db: Connection, tenant: str, patient_id: str, site: str) -> str:
+def lock(db: Connection, tenant: str, patient_id: str, site: str) -> str:
     """Wait for other writers of this patient and site; returns the patient's id there."""
     db.execute(text("select pg_advisory_xact_lock(hashtextextended(:k, 0))"), {"k": f"{tenant}|{patient_id}|{site}"})
     rows = db.execute(

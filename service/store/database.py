@@ -124,6 +124,13 @@ class Database:
             yield connection
 
     @contextmanager
+    def unfinished_lookup(self) -> Iterator[Connection]:
+        """A transaction that sees the re-normalizations, of any tenant, that have not ended, and nothing else."""
+        with self._begin(False) as connection:
+            connection.execute(text("select set_config('app.unfinished', 'on', true)"))
+            yield connection
+
+    @contextmanager
     def _begin(self, snapshot: bool) -> Iterator[Connection]:
         engine = self.engine
         try:

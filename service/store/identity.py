@@ -22,7 +22,17 @@ from service.store import audit
 from service.store.vault import Vault
 from service.store.words import UnknownPatient, clean
 
-MOVED = ("patient_links", "membership", "entries", "coverage", "ledgers", "quarantine", "missing")
+MOVED = (
+    "patient_links",
+    "membership",
+    "entries",
+    "coverage",
+    "ledgers",
+    "quarantine",
+    "missing",
+    "open_codes",
+    "renormalized",
+)
 """The tables whose rows belong to a record of a site and go where it goes (runs and audit tell what was, and stay)."""
 
 

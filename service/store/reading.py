@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,15 @@ from service.store.ledgers import merge_ledgers
 from service.store.patients import exists
 from service.store.reread import as_raw
 from service.store.words import UnknownPatient, instant
+
+PATIENTS_AT_ONCE = 200
+_SOME = "select distinct patient_id from entries where tenant = :t and patient_id > :after order by 1 limit :most"
+_CODES = """
+select c ->> 'system' as system, c ->> 'code' as code, count(distinct (patient_id, site, entry_id)) as entries
+from entries, jsonb_path_query(body, 'strict $.** ? (exists (@.system) && exists (@.code))', '{}', true) c
+where tenant = :t and patient_id > :after and patient_id <= :last and jsonb_typeof(c -> 'system') = 'string' and jsonb_typeof(c -> 'code') = 'string'
+group by 1, 2
+"""
 
 
 class Reading:
@@ -34,6 +44,23 @@ class Reading:
         entries: list[AnyEntry] = msgspec.convert([r.body for r in rows], list[AnyEntry])
         ledger = merge_ledgers([msgspec.convert(b.body["all"], Ledger) for b in books])
         return assemble(tenant, patient_id, entries, coverage, as_of=moment, ledger=ledger)
+
+    def codes_in_use(self, tenant: str) -> dict[tuple[str, str], int]:
+        """(system, code) of everything that the tenant's entries carry or are taken to mean -> in how many entries.
+
+        Read some patients at a time, so that no statement runs long.
+        """
+        found: Counter[tuple[str, str]] = Counter()
+        after = ""
+        while True:
+            with self.database.transaction(tenant) as db:
+                ids = db.execute(text(_SOME), {"t": tenant, "after": after, "most": PATIENTS_AT_ONCE}).scalars().all()
+                if not ids:
+                    return dict(found)
+                place = {"t": tenant, "after": after, "last": ids[-1]}
+                for row in db.execute(text(_CODES), place):
+                    found[row.system, row.code] += row.entries
+            after = ids[-1]
 
     def coverage(self, tenant: str, patient_id: str, *, as_of: str | None = None) -> tuple[Coverage, ...]:
         """What is known per section and linked site; unasked sections are `not_queried`, old answers `stale`."""

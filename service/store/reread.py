@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
 
-from adapters.normalizer import NormalizationRules, normalize
+from adapters.normalizer import NormalizationRules, Normalized, normalize
+from adapters.normalizer.rules import DEFAULT_RULES
 from models.record import AnyEntry, Ledger, RawResource
+from models.terminology.seeds import seeds_version
+from service.store.decided import count_open, decided_here, decisions_of
 from service.store.ledgers import add_to_ledger
 from service.store.quarantine import set_aside
 from service.store.words import as_json
 
-READING = "3"
+READING = "4"
 """Raise when the normalizer reads differently: the next commit of each patient then reads everything again."""
 
 _CURRENT = """
@@ -35,55 +38,95 @@ cross join lateral (select * from raw where tenant = :t and site = :s and resour
 each resource (seen: 30 s for 10,000 resources)."""
 
 
+class Current(NamedTuple):
+    """What is current of one patient at one site, and on what its entries depend."""
+
+    place: dict[str, Any]
+    site_patient: str
+    rules: NormalizationRules | None
+    versions: dict[str, str]
+    keys: list[tuple[str, ...]]
+
+
+def current(
+    db: Connection, tenant: str, patient_id: str, site: str, site_patient: str, rules: NormalizationRules | None
+) -> Current:
+    """The current resources (their names), and the rules with what people decided for the site."""
+    place = {"t": tenant, "p": patient_id, "s": site}
+    decided = decisions_of(db, tenant, site)
+    if decided:
+        rules = (rules or DEFAULT_RULES).deciding(decided)
+    keys = [tuple(row) for row in db.execute(text(_CURRENT), place).all()]
+    return Current(place, site_patient, rules, versions(rules), keys)
+
+
 def reread(
-    db: Connection,
-    tenant: str,
-    patient_id: str,
-    site: str,
-    site_patient: str,
-    rules: NormalizationRules | None,
-    *,
-    always: bool = False,
+    db: Connection, tenant: str, patient_id: str, site: str, site_patient: str, rules: NormalizationRules | None
 ) -> Ledger:
     """Bring entries and ledger in line with the current resources; cheap when those are as they were."""
-    place = {"t": tenant, "p": patient_id, "s": site}
-    keys = [tuple(row) for row in db.execute(text(_CURRENT), place).all()]
-    fingerprint = _fingerprint(keys, rules, site_patient)
+    now = current(db, tenant, patient_id, site, site_patient, rules)
     kept = db.execute(
-        text("select body, read_with from ledgers where tenant = :t and patient_id = :p and site = :s"), place
+        text("select body, read_with from ledgers where tenant = :t and patient_id = :p and site = :s"), now.place
     ).first()
-    if kept is not None and kept.read_with == fingerprint and not always:
-        base = msgspec.convert(kept.body["read"], Ledger)
-    else:
-        current = _contents(db, place, keys)
-        result = normalize(current, rules=rules, patient_id=site_patient)
-        db.execute(
-            text(
-                "update quarantine set current = false, left_at = coalesce(left_at, now()) where tenant = :t "
-                "and patient_id = :p and site = :s and stage = 'read'"
-            ),
-            place,
-        )
-        hashes = {(r.resource_type, r.resource_id): r.content_hash for r in current}
-        set_aside(db, place, "read", result.quarantine, hashes=hashes)
-        _replace_entries(db, place, result.entries)
-        base = result.ledger
-    ledger = _with_gaps(db, place, base)
-    body = {"read": base.to_dict(), "all": ledger.to_dict()}
+    if kept is not None and kept.read_with == _fingerprint(db, now):
+        return _keep_ledger(db, now, msgspec.convert(kept.body["read"], Ledger), read=False)
+    return write(db, now, *read(db, now))
+
+
+def read(db: Connection, now: Current) -> tuple[list[RawResource], Normalized]:
+    """Normalize the current resources; nothing is written."""
+    resources = _contents(db, now.place, now.keys)
+    return resources, normalize(resources, rules=now.rules, patient_id=now.site_patient)
+
+
+def write(db: Connection, now: Current, resources: Sequence[RawResource], result: Normalized) -> Ledger:
+    """Put what was read in the place of what was there: entries, quarantine, open codes, the account."""
+    place = now.place
     db.execute(
         text(
-            "insert into ledgers (tenant, patient_id, site, body, read_with) values (:t, :p, :s, cast(:b as jsonb), :f) "
-            "on conflict (tenant, patient_id, site) do update set body = excluded.body, read_with = excluded.read_with"
+            "update quarantine set current = false, left_at = coalesce(left_at, now()) where tenant = :t "
+            "and patient_id = :p and site = :s and stage = 'read'"
         ),
-        place | {"b": as_json(body), "f": fingerprint},
+        place,
+    )
+    hashes = {(r.resource_type, r.resource_id): r.content_hash for r in resources}
+    set_aside(db, place, "read", result.quarantine, hashes=hashes)
+    _replace_entries(db, place, result.entries)
+    count_open(db, place, result.entries)
+    return _keep_ledger(db, now, result.ledger, read=True)
+
+
+def _keep_ledger(db: Connection, now: Current, base: Ledger, *, read: bool) -> Ledger:
+    ledger = _with_gaps(db, now.place, base)
+    body = {"read": base.to_dict(), "all": ledger.to_dict()}
+    written = {"b": as_json(body), "f": _fingerprint(db, now), "v": as_json(now.versions), "new": read}
+    db.execute(
+        text(
+            "insert into ledgers (tenant, patient_id, site, body, read_with, versions, read_at) "
+            "values (:t, :p, :s, cast(:b as jsonb), :f, cast(:v as jsonb), now()) "
+            "on conflict (tenant, patient_id, site) do update set body = excluded.body, read_with = excluded.read_with, "
+            "versions = case when :new then excluded.versions else ledgers.versions end, "
+            "read_at = case when :new then excluded.read_at else ledgers.read_at end"
+        ),
+        now.place | written,
     )
     return ledger
 
 
-def _fingerprint(keys: Sequence[tuple[str, ...]], rules: NormalizationRules | None, site_patient: str) -> str:
-    """What the entries depend on: the resources, the rules, the way of reading."""
-    digest = hashlib.sha256(f"{READING}|{site_patient}|{rules.model_dump_json() if rules else ''}".encode())
-    for key in keys:
+def versions(rules: NormalizationRules | None) -> dict[str, str]:
+    """By what entries are made: the way of reading, the shipped tables, the site's rules."""
+    said = (rules or DEFAULT_RULES).model_dump_json()
+    return {"reading": READING, "tables": seeds_version(), "rules": hashlib.sha256(said.encode()).hexdigest()[:12]}
+
+
+def _fingerprint(db: Connection, now: Current) -> str:
+    """What the entries depend on: the resources, the rules, the way of reading, the decisions about codes that are there.
+
+    A decision about a code that this patient does not have changes nothing for them.
+    """
+    digest = hashlib.sha256("|".join([now.site_patient, *now.versions.values()]).encode())
+    decided = decided_here(db, now.place) if now.rules is not None and now.rules.decisions else []
+    for key in (*now.keys, *decided):
         digest.update("|".join(key).encode())
     return digest.hexdigest()
 

@@ -20,14 +20,30 @@ from service.store.commit import Commits
 from service.store.database import Database
 from service.store.identity import Identities
 from service.store.patients import Patients
+from service.store.quality import Quality
 from service.store.reading import Reading
+from service.store.renormalizing import Renormalizing
 from service.store.retention import Retention
+from service.store.review import Review
 from service.store.runs import Runs
 from service.store.sealing import AwsKmsKeyProvider, FileKeyProvider, KeyProvider, Sealer
 from service.store.words import now_iso
 
 
-class Store(AccessKeys, AuditTrail, ClientKeys, Patients, Commits, Reading, Retention, Runs, Identities):
+class Store(
+    AccessKeys,
+    AuditTrail,
+    ClientKeys,
+    Patients,
+    Commits,
+    Quality,
+    Reading,
+    Renormalizing,
+    Retention,
+    Review,
+    Runs,
+    Identities,
+):
     """All that Chartbrief remembers."""
 
     def __init__(

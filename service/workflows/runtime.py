@@ -18,6 +18,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from service.store import Store, StoreUnavailable, UnknownSite
 from service.store.runs import ENDED
+from service.workflows import renormalize
 from service.workflows.presence import Presence
 from service.workflows.refresh import PROCESS, QUEUE, prefix, refresh_patient
 from service.workflows.site_work import Progress, check_site
@@ -88,6 +89,8 @@ class Runtime:
             polling_interval_sec=QUEUE_LOOKS,
             on_conflict="always_update",
         )
+        for tenant, run_id in self._store.unfinished_renormalizations():  # begun, and killed before it was in the queue
+            renormalize.enqueue(tenant, run_id)
         self._presence.watch()
         self._upkeep = Upkeep(settings.workflow_retention_days)
         self._upkeep.start()
@@ -176,6 +179,45 @@ class Runtime:
         """Refresh and wait for the report."""
         found = self.run(tenant, self.start_refresh(tenant, patient_id, sites), wait_seconds)
         assert found is not None
+        return found
+
+    def renormalize(
+        self, tenant: str, actor: str, *, site: str | None = None, patient_id: str | None = None, apply: bool
+    ) -> str:
+        """Begin to read raw again: of a site's patients, of one patient, of all; returns the run's id. Without `apply`
+        nothing changes, and the report says what would. Raises UnknownPatient and UnknownSite."""
+        if site is not None:
+            self._store.site(tenant, site)
+        if patient_id is not None and site is not None and site not in self._store.links(tenant, patient_id):
+            raise UnknownSite(site)
+        if patient_id is not None:
+            self._store.links(tenant, patient_id)
+        run_id = self._store.begin_renormalization(
+            tenant, actor, site=site or "", patient_id=patient_id or "", apply=apply
+        )
+        renormalize.enqueue(tenant, run_id)
+        return run_id
+
+    def take_up(self, tenant: str, run_id: str) -> None:
+        """Put a run that the store began into the queue (the decisions of the review queue begin theirs themselves)."""
+        renormalize.enqueue(tenant, run_id)
+
+    def renormalization(self, tenant: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any] | None:
+        """The run, after waiting for its end for at most `wait_seconds`; None when there is none."""
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            found = self._store.renormalization(tenant, run_id)
+            if found is None or found["state"] in ENDED:
+                return found
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(0.05)
+        known = DBOS.list_workflows(
+            workflow_id_prefix=renormalize.workflow_id(run_id), load_input=False, load_output=False
+        )
+        if known and all(w.status not in _UNDER_WAY for w in known):  # DBOS gave it up, see MOST_STARTS
+            self._store.end_renormalization(tenant, run_id, "given_up")
+            found = self._store.renormalization(tenant, run_id)
         return found
 
     def check_site(self, tenant: str, site: str, patient_id: str | None = None) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def find_at_site(
     """Search the patients of a site. `identifier` is `system|value` (or the value, where the site accepts that).
 
     Each word of `name` begins some part of the name, in any order. Two words and more are asked for as given names and
-    a family name first, because some sites find nobody by `name` (Epic documents given, family and birth date); one
+    a family name first, because some sites document these only; one
     word, or nobody found, as `name`, which every US Core server has to support. Sites were seen to use one of several
     `name` parameters only, so what they answer is compared here once more.
 

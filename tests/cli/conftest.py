@@ -4,5 +4,5 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-for folder in (HERE.parent / "api", HERE.parent / "store"):
+for folder in (HERE.parent / "api", HERE.parent / "store", HERE.parent / "models" / "terminology" / "releases"):
     sys.path.insert(0, str(folder))

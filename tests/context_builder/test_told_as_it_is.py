@@ -13,7 +13,7 @@ from clinic import chart, concept, entry, lab, note, person, quantity
 from context_builder import ContextDocument, ContextRequest, build_context, summarize
 from context_builder.document import Statement
 from context_builder.verify import verify
-from models.record import Allergy, AnyEntry, Coding, Concept, Dosage, Medication, Problem
+from models.record import Allergy, AnyEntry, Coding, Concept, Dosage, Flag, Medication, Problem
 
 SNOMED = "http://snomed.info/sct"
 
@@ -138,3 +138,15 @@ def test_a_result_of_unknown_status_is_not_told_as_if_it_were_final() -> None:
     said = [s for s in summarize(document).statements if "Ferritin" in s.text]
     assert [s.text for s in said] == ["Ferritin 7 ng/mL (unknown status) on 2026-06-01."]
     assert verify([Statement(text=s.text, cites=s.cites, kind=s.kind) for s in said], document).shown
+
+
+def test_a_drug_against_a_recorded_allergy_says_so_in_its_line_and_in_the_summary() -> None:
+    flag = Flag(code="allergy_conflict", detail="an allergy to its class is recorded", related=("a",))
+    penicillin = entry(Allergy, "a1", "Penicillin", activity="active")
+    document = told(penicillin, entry(Medication, "m1", "amoxicillin 500 mg", activity="active", flags=(flag,)))
+    assert "[M1] amoxicillin 500 mg; see recorded allergy" in document.text
+    (fact,) = (f for f in document.facts if f.key == "M1")
+    assert fact.flags == ("allergy_conflict",) and shown(document, fact.text, "M1")
+    assert "see recorded allergy" in summarize(document, chart=chart([person()])).text
+    other = told(penicillin, entry(Medication, "m1", "lisinopril 10 mg", activity="active"))
+    assert "see recorded allergy" not in other.text

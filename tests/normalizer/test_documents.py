@@ -40,6 +40,8 @@ def note(**attachment: object) -> Json:
         ({"presentedForm": [{"contentType": "text/plain", "data": b64(b"Heart size normal.")}]}, "narrative"),
         ({"text": {"div": "<div>Impression: <b>clear</b> lungs</div>"}}, "narrative"),
         ({"result": [{"reference": "Observation/1"}], "conclusion": "Anaemia."}, "both"),
+        ({"conclusionCode": [cc("709044004", "CKD")]}, "structured"),
+        ({"conclusionCode": [cc("709044004", "CKD")], "conclusion": "Scarred kidneys."}, "both"),
         ({"presentedForm": [{"contentType": "image/jpeg", "data": b64(b"\xff\xd8\xff")}]}, "empty"),
         ({"presentedForm": [{"contentType": "text/plain", "url": "Binary/gone"}]}, "empty"),
         ({}, "empty"),

@@ -31,20 +31,30 @@ ALLOWED = {
         "POST /logout", "GET /", "POST /", "GET /patients/{patient_id}", "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary",
         "GET /patients/{patient_id}/sources/{entry_ids}",
         "POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes",
+        "GET /v1/terminology/review", "GET /v1/terminology/review/{site}/{key}", "GET /v1/terminology/decisions/{site}",
+        "POST /v1/terminology/review/{site}/{key}/accept", "POST /v1/terminology/review/{site}/{key}/reject",
+        "POST /v1/terminology/review/{site}/{key}/withdraw", "POST /v1/renormalize", "GET /v1/renormalize/{run_id}",
+        "POST /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality/reports",
+        "GET /v1/sites/{site}/quality/reports/{report_id}", "GET /v1/sites/{site}/quality/reports/{report_id}/diff",
+        "GET /v1/patients/{patient_id}/quality",
         "POST /fhir/Patient/$match", "POST /v1/identity/find", "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept",
         "POST /v1/identity/pairs/{pair_id}/reject", "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
     },
 }  # fmt: skip
 """Written out by hand, so that a slip in the table does not go unseen: what the role may do, in the words of the design."""
 NO_RECORD = {
+    "GET /v1/patients/{patient_id}/quality",
     "GET /v1/patients/{patient_id}/chart", "GET /v1/patients/{patient_id}/raw/{site}/{resource_type}/{resource_id}",
     "POST /v1/patients/{patient_id}/context", "POST /v1/patients/{patient_id}/summary", "POST /v1/patients/search",
     "POST /v1/sites/{site}/patients/search", "GET /", "POST /", "GET /patients/{patient_id}",
     "POST /patients/{patient_id}/refresh", "POST /patients/{patient_id}/summary", "GET /patients/{patient_id}/sources/{entry_ids}",
+    "GET /v1/terminology/review", "GET /v1/terminology/review/{site}/{key}", "GET /v1/terminology/decisions/{site}",
 }  # fmt: skip
 SIGN_IN = {"GET /smart/launch", "GET /smart/launch/{tenant}/{site}", "GET /smart/start", "GET /smart/callback"}
 WRITE = {"POST /v1/patients/{patient_id}/writes/preview", "POST /v1/patients/{patient_id}/writes"}
+DECIDE = {f"POST /v1/terminology/review/{{site}}/{{key}}/{verb}" for verb in ("accept", "reject", "withdraw")}
 CONFIGURE = {
+    "POST /v1/renormalize", "GET /v1/renormalize/{run_id}",
     "POST /v1/sites", "PUT /v1/sites/{site}", "POST /v1/sites/{site}/connect", "POST /v1/sites/{site}/disconnect",
     "PUT /v1/sites/{site}/secret", "POST /v1/sites/{site}/rotate-key", "POST /v1/identity/find",
 }  # fmt: skip
@@ -52,9 +62,12 @@ STEWARD = {
     "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept", "POST /v1/identity/pairs/{pair_id}/reject",
     "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
 }  # fmt: skip
-ALLOWED["operator"] = ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE - STEWARD - {"POST /fhir/Patient/$match"}
-ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - STEWARD - {"POST /v1/sites/{site}/check"}
-ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE | STEWARD) - {"POST /v1/patients"}
+MEASURE = {"POST /v1/sites/{site}/check", "POST /v1/sites/{site}/quality"}
+ALLOWED["operator"] = (
+    ALLOWED["admin"] - NO_RECORD - CONFIGURE - WRITE - STEWARD - DECIDE - {"POST /fhir/Patient/$match"}
+)
+ALLOWED["integration"] = ALLOWED["admin"] - CONFIGURE - WRITE - STEWARD - DECIDE - MEASURE
+ALLOWED["clinician"] = (ALLOWED["integration"] | WRITE | STEWARD | DECIDE) - {"POST /v1/patients"}
 
 BODIES: dict[str, Any] = {
     "POST /v1/sites": {"name": "west", "fhir_base": "https://west.example", "auth": "none"},
@@ -71,6 +84,10 @@ BODIES: dict[str, Any] = {
     "POST /v1/identity/pairs/{pair_id}/reject": {"note": "Twins."},
     "POST /v1/patients/{patient_id}/unlink": {"site": "north", "note": "Twins."},
     "POST /v1/sites/{site}/patients/search": {"family": "oduya"},
+    "POST /v1/renormalize": {"site": "north"},
+    "POST /v1/terminology/review/{site}/{key}/accept": {"target": {"system": "http://loinc.org", "code": "2345-7"}},
+    "POST /v1/terminology/review/{site}/{key}/reject": {"reason": "no"},
+    "POST /v1/terminology/review/{site}/{key}/withdraw": {"reason": "no"},
 } | {r: {"kind": "care_plan", "site": "north", "care_plan": "c1", "note": "Call on Friday."} for r in WRITE}
 PATHS = {
     "site": "north",
@@ -78,6 +95,7 @@ PATHS = {
     "tenant": THEIRS,
     "run_id": "0" * 32,
     "report_id": "20260304T100000Z",
+    "key": "0" * 16,
     "resource_type": "Condition",
     "resource_id": "c1",
     "name": "page.css",

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 from sqlalchemy import text
-from store_kit import NOW, add_patient, add_site, condition, fetch, person
+from store_kit import NOW, add_patient, add_site, condition, fetch, person, raw
 
 from models.identity import Pair
 from models.record import Missing, Rejected
@@ -39,12 +39,17 @@ def filled(store: Store, admin_sql) -> Store:
         answers = [
             fetch("demographics", [person(family=f"Of-{tenant}", tenant=tenant)]),
             fetch("problems", [condition("c1", f"Of {tenant}", tenant=tenant)], rejected=(torn,), missing=(lost,)),
+            fetch("procedures", [raw("Procedure", "x1", {"code": {"text": f"Local {tenant}"}}, tenant=tenant)]),
         ]
         store.commit_fetch(tenant, patient, "north", answers, run_id=run)
         store.end_site(tenant, run, "north", {"site": "north", "state": "ready"})
         store.put_secret(tenant, "north", "client_key", tenant.encode())
         store.create_api_key(tenant, "admin", tenant)
+        (code,) = [c for c in store.review_queue(tenant) if c["text"] == f"local {tenant}"]
+        decided = store.decide(tenant, "north", code["key"], "no_target", actor="a", author="a")
+        store.renormalize_in_run(tenant, decided[1], patient, "north", None)
         store.add_site_report(tenant, "north", {"checked_at": "2026-03-04T10:00:00Z", "title": tenant})
+        store.add_quality_report(tenant, "north", {"made": "2026-03-04T10:00:00Z", "title": tenant})
         add_site(store, tenant, "south")
         other = store.register_patient(tenant, "south", "s1")
         pair = Pair(
@@ -112,6 +117,18 @@ def test_a_key_lookup_sees_that_key_and_nothing_else(filled: Store, admin_sql) -
             assert db.execute(text(f"select count(*) from {table}")).scalar() == 0, table
 
 
+def test_the_look_up_of_what_is_unfinished_sees_those_runs_and_nothing_else(filled: Store, admin_sql) -> None:
+    assert sorted(tenant for tenant, _ in filled.unfinished_renormalizations()) == list(TENANTS)
+    with filled.database.unfinished_lookup() as db:
+        for table in set(tables(admin_sql)) - {"renormalizations"}:
+            assert db.execute(text(f"select count(*) from {table}")).scalar() == 0, table
+        refused = db.execute(text("update renormalizations set state = 'done'"))
+        assert refused.rowcount == 0
+    for tenant, run in filled.unfinished_renormalizations():
+        filled.end_renormalization(tenant, run)
+    assert filled.unfinished_renormalizations() == []
+
+
 def test_the_same_ids_in_two_tenants_are_two_patients(filled: Store) -> None:
     for tenant, other in (TENANTS, TENANTS[::-1]):
         chart = filled.chart(tenant, "same", as_of=NOW)
@@ -139,9 +156,9 @@ def test_a_patient_of_another_tenant_is_unknown(store: Store) -> None:
 
 
 def test_every_method_takes_the_tenant_first() -> None:
-    """Except the look-ups of a key and of whom a launch means, which tell the tenant, and closing."""
+    """Except the look-ups of a key, of whom a launch means and of what is unfinished, which tell the tenant, and closing."""
     for name, method in inspect.getmembers(Store, inspect.isfunction):
-        if name.startswith("_") or name in {"api_key", "launch_sites", "close"}:
+        if name.startswith("_") or name in {"api_key", "launch_sites", "unfinished_renormalizations", "close"}:
             continue
         assert list(inspect.signature(method).parameters)[1] == "tenant", name
 

@@ -104,3 +104,15 @@ def test_a_run_is_joined_while_it_is_under_way_and_ends_with_its_last_site(store
     store.end_run("t1", run, "failed")
     assert store.run("t1", run) == ended, "an ended run stays as it ended"
     assert store.begin_run("t1", patient, ["north", "south"]) != run
+
+
+def test_codes_in_use_are_counted_once_an_entry_over_all_patients_of_one_tenant(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.reading.PATIENTS_AT_ONCE", 2)
+    for n in range(5):
+        patient = add_patient(store, there=f"p{n}")
+        found = [condition(f"c{n}-{k}", patient=f"p{n}") for k in range(2)]
+        store.commit_fetch("t1", patient, "north", [fetch("problems", found)])
+    assert store.codes_in_use("t1")["http://snomed.info/sct", "38341003"] == 10
+    assert store.codes_in_use("t2") == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -21,3 +22,12 @@ def seed_rows(name: str) -> tuple[tuple[str, ...], ...]:
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     lines = data.decode().splitlines()
     return tuple(tuple(line.split("\t")) for line in lines if line and not line.startswith("#"))
+
+
+@cache
+def seeds_version() -> str:
+    """A short digest of all data files here: another one means that codes and words may mean something else."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in _HERE.iterdir() if p.suffix in (".tsv", ".toml", ".gz")):
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]

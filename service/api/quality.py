@@ -1,0 +1,87 @@
+"""Quality reports: of a patient when asked, of a site kept under their dates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from models.quality import NotComparable, QualityReport, Trend, compare
+from service.api.problems import Problem
+from service.api.refusals import known, refusals
+from service.quality import of_patient, of_site
+from service.store import Store
+
+MOST_PATIENTS = 500
+"""Patients of a site measured within one request; more take longer than a caller waits, and are the command's."""
+
+
+class Quality:
+    """How good the data is. Whoever inherits has the store."""
+
+    @property
+    def store(self) -> Store:
+        """The open store."""
+        raise Problem("unavailable")
+
+    def site(self, tenant: str, name: str) -> dict[str, Any]:
+        """One site."""
+        raise Problem("unknown_site")
+
+    def patient_quality(self, tenant: str, patient_id: str, now: str) -> QualityReport:
+        """One patient's report, with the entries behind its findings."""
+        known(patient_id, "unknown_patient")
+        with refusals():
+            return of_patient(self.store, tenant, patient_id, now)
+
+    def make_site_quality(self, tenant: str, name: str, now: str, most: int | None = None) -> QualityReport:
+        """Measure all patients of a site, and keep the report."""
+        with refusals():
+            self.store.site(tenant, name)
+            if most is not None and (count := self.store.count_patients_of_site(tenant, name)) > most:
+                raise Problem(
+                    "conflict", f"{count} patients take too long here: run `chartbrief quality --site {name}`"
+                )
+            report = of_site(self.store, tenant, name, now)
+            self.store.add_quality_report(tenant, name, report.to_dict())
+        return report
+
+    def last_quality(self, tenant: str, name: str) -> dict[str, Any] | None:
+        """The newest kept report of a site; None where there is none."""
+        with refusals():
+            self.store.site(tenant, name)
+            return self.store.quality_report(tenant, name)
+
+    def site_qualities(self, tenant: str, name: str) -> list[dict[str, Any]]:
+        """Which reports of a site are kept, newest first."""
+        with refusals():
+            self.store.site(tenant, name)
+            return self.store.quality_reports(tenant, name)
+
+    def site_quality(self, tenant: str, name: str, report_id: str = "") -> QualityReport:
+        """One kept report of a site; by default the newest."""
+        if report_id:
+            known(report_id, "not_found")
+        with refusals():
+            self.store.site(tenant, name)
+            found = self.store.quality_report(tenant, name, report_id)
+        try:
+            return QualityReport.from_dict(found)
+        except msgspec.ValidationError:  # none, or one that an older Chartbrief wrote
+            words = (
+                "there is no report of that id" if report_id else "there is no quality report of this site: make one"
+            )
+            raise Problem("not_found", words) from None
+
+    def quality_trend(self, tenant: str, name: str, report_id: str, against: str = "previous") -> Trend:
+        """How a kept report differs from the one before it, or from another."""
+        report = self.site_quality(tenant, name, report_id)
+        if against == "previous":
+            ids = [row["report_id"] for row in self.site_qualities(tenant, name)]
+            against = next((i for i in ids if i < report_id), "")
+            if not against:
+                raise Problem("not_found", "there is no earlier report of this site")
+        try:
+            return compare(self.site_quality(tenant, name, against), report)
+        except NotComparable as error:
+            raise Problem("not_found", str(error)) from None
