@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import lxml.etree
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from adapters.documents.safe_xml import XmlRefused, parse_xml
 from adapters.normalizer.fhir_elements import Element, element_of
 from adapters.normalizer.releases import foreign_release
+from adapters.normalizer.releases.told import is_fhir_xml
 from models.record import RawResource
 
 _FHIR = "{http://hl7.org/fhir}"
@@ -24,7 +25,7 @@ _SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}"
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _TURNED = ("DSTU2", "R5")
 
-Node = lxml.etree._Element
+Node: TypeAlias = lxml.etree._Element
 Json = dict[str, Any]
 
 
@@ -79,12 +80,12 @@ def as_json(node: Node) -> tuple[bytes, str]:
 
 def as_xml(node: Node) -> bytes:
     """The bytes of one resource, with the namespaces it needs."""
-    return lxml.etree.tostring(node, encoding="utf-8", with_tail=False)
+    return bytes(lxml.etree.tostring(node, encoding="utf-8", with_tail=False))
 
 
 def json_of(raw: RawResource) -> bytes:
     """A FHIR resource's JSON: its content, or what its XML says. Raises XmlRefused or NotFhirXml."""
-    if raw.content[:1] != b"<":
+    if not is_fhir_xml(raw.content):
         return raw.content
     return msgspec.json.encode(_resource(resource_root(raw.content), raw.fhir_version))
 

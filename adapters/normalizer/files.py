@@ -257,7 +257,8 @@ def _fhir_xml(items: _Items, data: bytes, name: str) -> None:
     """A resource or a bundle in XML. What one resource shows of its release, the others of the file are read as: in XML a
     list of one looks like a single value, so that fewer resources can tell."""
     try:
-        items.take_xml(fhir_xml.resource_root(data), name, data)
+        whole = data if is_fhir_xml(data) else b""  # not with a byte order mark before it
+        items.take_xml(fhir_xml.resource_root(data), name, whole)
     except XmlRefused as error:
         items.reject(error.code, name, data, error.detail)
     except fhir_xml.NotFhirXml as error:

@@ -36,9 +36,9 @@ def find_at_site(
     """Search the patients of a site. `identifier` is `system|value` (or the value, where the site accepts that).
 
     Each word of `name` begins some part of the name, in any order. Two words and more are asked for as given names and
-    a family name first, because some sites document these only; one
-    word, or nobody found, as `name`, which every US Core server has to support. Sites were seen to use one of several
-    `name` parameters only, so what they answer is compared here once more.
+    a family name first, because some sites document these only; one word, or where nobody was found, as `name`, which
+    every US Core server has to support. A server may use but one of several `name` parameters, so what comes back is
+    compared here once more.
 
     At least one criterion is needed (ValueError). Raises UnknownSite, and the AdapterError of a site that refuses or is
     away. The search's URL carries the criteria to the site; they are not logged.

@@ -113,6 +113,12 @@ def test_a_single_resource_is_kept_as_it_came() -> None:
     assert entries([raw])[0]["birth_date"] == "1961-05"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_other_encodings_are_read(encoding: str) -> None:
+    (raw,) = read(f'<Patient {XMLNS}><id value="p"/><name><family value="Ångström"/></name></Patient>'.encode(encoding))
+    assert entries([raw])[0]["names"] == ({"family": "Ångström"},)
+
+
 def test_a_resource_of_a_bundle_keeps_its_words_and_its_namespaces() -> None:
     data = (
         b'<f:Bundle xmlns:f="http://hl7.org/fhir"><f:entry><f:fullUrl value="urn:uuid:1-2"/><f:resource><f:Observation>'

@@ -70,7 +70,7 @@ def test_a_person_is_found_by_any_part_of_the_name(store: Store, site: str) -> N
 
 
 def test_a_site_that_takes_one_name_only_is_narrowed_here(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen: of several parameters of one name a server uses the first, or ignores `name` altogether."""
+    """A server that ignores the parameter answers with everybody it knows."""
     with PracticeEhr("north", PEOPLE) as ehr:
         store.put_site("t1", SiteConfig(name="north", fhir_base=ehr.base_url, auth="none", allow_loopback=True))
         everybody = Source.find_patients
