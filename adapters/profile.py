@@ -165,6 +165,11 @@ class Profile(Strict):
         default=("Medication", "Practitioner", "PractitionerRole", "Organization", "Location", "Binary", "Observation"),
         description="Types whose references are followed. Observation: results and members only.",
     )
+    absent: tuple[str, ...] = Field(
+        default=(),
+        description="Of these, types that the product is known not to have: that a site lacks them is no difference from "
+        "the profile. A reference to one is told as missing all the same.",
+    )
     normalization: NormalizationRules = NormalizationRules()
     companion: Companion | None = Field(
         default=None, description="A second API of this vendor, from companion.toml beside the profile."

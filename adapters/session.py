@@ -65,7 +65,8 @@ class Session:
     ) -> None:
         """`key` or `secret`: how the client shows who it is, as the site's client_auth says. `tokens`: those of the site,
         or of the one patient it is opened for where each has an authorization of their own. `clock` gives Unix time.
-        `writes`: opened to write these types, and at a backend service with scopes for that only.
+        `writes`: opened to write these types; at a backend service with scopes for that only, after a launch with those
+        that the person granted.
 
         Raises ConfigurationError for a site that cannot be opened as it is configured.
         """
@@ -310,6 +311,14 @@ class Session:
             if answer.status != 401 or token is None or refused:
                 return answer
             refused = token.access_token
+
+    def is_for(self, patient_id: str) -> bool:
+        """Whether the authorization in use is this patient's, where each patient has their own."""
+        return not self.site.one_patient_each or self._token is None or self._token.patient == patient_id
+
+    def was_asked(self, resource_type: str, need: Need) -> bool:
+        """Whether whoever authorized was asked for it; not so where the site file permitted it only later."""
+        return self._token is None or covers(None, self._token.asked.split(), resource_type, need)
 
     def may(self, resource_type: str, need: Need) -> bool:
         """Whether the granted scopes cover it; True at a site that asks for no token."""

@@ -69,8 +69,11 @@ class Source(Session):
         )
         self._boards: dict[str, Board] = {}
 
-    async def find_patients(self, **params: str) -> list[RawResource]:
-        """Search patients (identifier, family, given, birthdate, ...). Raises AdapterError."""
+    async def find_patients(self, *, names: Sequence[str] = (), **params: str) -> list[RawResource]:
+        """Search patients (identifier, family, given, birthdate, ...); each of `names` begins some part of the name.
+
+        Raises AdapterError.
+        """
         await self.discover()
         found, identifier = Found(), params.get("identifier", "")
         if identifier and "|" not in identifier and self.profile.patient_identifier_needs_system:
@@ -80,7 +83,8 @@ class Source(Session):
                     code="identifier_needs_system",
                 )
             params["identifier"] = f"{self.profile.mrn_system}|{identifier}"
-        url = search_url(self.site.fhir_base, "Patient", {**self.profile.required_params, **params})
+        asked = [*{**self.profile.required_params, **params}.items(), *(("name", word) for word in names)]
+        url = search_url(self.site.fhir_base, "Patient", asked)
         await search(self._getter("Patient"), url, self._asked("Patient", None), self._keep, found)
         return [raw for key, raw in sorted(found.resources.items()) if key[0] == "Patient"]
 

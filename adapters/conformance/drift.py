@@ -80,6 +80,8 @@ def compare_with_profile(profile: Profile, report: ConformanceReport) -> list[Di
                 found.append(_difference("breaks", "paging", kind, "pages follow", there.paging.trouble))
     for kind in reads:
         there = report.types.get(kind)
+        if kind in profile.absent and (there is None or there.state == "not_supported"):
+            continue
         if there is None or not _answered(there, there):
             found.append(_difference("degrades", "read", kind, "readable", _told(there)))
     return _sorted(found)

@@ -35,6 +35,7 @@ MESSAGES = {
     "type_not_declared": "the site does not declare this resource type",
     "interaction_not_declared": "the site declares this type, but not this interaction",
     "scope_not_granted": "the token does not cover writing this type: ask the site to grant the scope",
+    "another_patient": "the authorization in use is another patient's",
     "not_repeatable": "the site offers neither conditional create nor a search by identifier: the same write twice could be two",
     "no_version": "the site gives no version of this resource, so that a change of somebody else could be overwritten",
     "not_found": "the site does not have this resource",
@@ -147,10 +148,20 @@ class _Write:
             raise _Stop("refused", "type_not_declared")
         if self._interaction not in offered.interactions:
             raise _Stop("refused", "interaction_not_declared")
+        if not self._source.is_for(self._thing.patient):
+            raise _Stop("refused", "another_patient")
         if not self._source.may(self._type, self._interaction):
-            raise _Stop("refused", "scope_not_granted")
+            raise _Stop("refused", "scope_not_granted", self._why_not())
         if self._interaction == "create" and not (offered.conditional_create or self._searchable()):
             raise _Stop("refused", "not_repeatable")
+
+    def _why_not(self) -> str:
+        """What a person can do about a grant that does not cover it; '' where it is a matter of the app's registration."""
+        if not self._source.site.launches:
+            return ""
+        if self._source.was_asked(self._type, self._interaction):
+            return f"whoever authorized this did not grant writing {self._type}: authorize again and allow it"
+        return f"writing {self._type} was permitted after this was authorized: authorize again"
 
     def _searchable(self) -> bool:
         offered = self._capabilities.types[self._type]

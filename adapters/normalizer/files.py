@@ -1,9 +1,10 @@
-"""Bytes of a file -> raw resources: a Bundle of any type, NDJSON, an array or a single resource, gzipped or not.
+"""Bytes of a file -> raw resources: a Bundle of any type, NDJSON, an array or a single resource, JSON or XML, gzipped or not.
 
 Every item ends as a RawResource or a Rejected that says where it stood; nothing is skipped. A resource without id takes
 the one in its bundle entry's fullUrl, else one made of its content: the same again whenever it is read. Resources are cut out of the
 file as bytes, so that a number keeps the digits it was sent with (7.10 is not 7.1); only the white space between the
-elements of a bundle's member is dropped, because it belongs to the bundle's indentation.
+elements of a bundle's member is dropped, because it belongs to the bundle's indentation. A resource of FHIR XML stays XML,
+with the namespaces it needs (fhir_xml reads it).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 
 from adapters.documents.packed import BadGzip, gunzip
 from adapters.documents.safe_xml import XmlRefused
+from adapters.normalizer import fhir_xml
 from adapters.normalizer.ccda import CDA, identity
 from adapters.normalizer.read import NotJson, outline, parse, subject_of
 from adapters.normalizer.releases.told import is_fhir_xml, of_the_declared_release, release_of_profiles
@@ -95,10 +97,37 @@ class _Items:
         )
 
     def take(self, item: Member, where: str, full_url: str = "", depth: int = 0) -> None:
-        """One resource, or a bundle within."""
+        """One resource in JSON, or a bundle within."""
+        self._take(item, where, full_url, depth)
+
+    def take_xml(self, node: fhir_xml.Node, where: str, whole: bytes = b"", full_url: str = "", depth: int = 0) -> None:
+        """One resource of FHIR XML, or the resources of a bundle; `whole`: the file, where it is the resource itself."""
+        try:
+            if fhir_xml.name_of(node) not in ("Bundle", "Parameters"):
+                item, release = fhir_xml.as_json(node)
+                self._take(item, where, full_url, depth, whole or fhir_xml.as_xml(node), release)
+                return
+            if depth > MOST_NESTED:
+                self.reject("too_deep", where, fhir_xml.as_xml(node))
+                return
+            held = list(fhir_xml.members(node))
+            if not held and fhir_xml.name_of(node) == "Parameters":
+                self.reject("not_a_resource", where, fhir_xml.as_xml(node), "Parameters without a resource")
+            for place, url, member in held:
+                if member is None:
+                    self.reject("not_a_resource", where + place, b"", "an entry without resource")
+                else:
+                    self.take_xml(member, where + place, full_url=url, depth=depth + 1)
+        except fhir_xml.NotFhirXml as error:
+            self.reject("not_a_resource", where, fhir_xml.as_xml(node), str(error))
+
+    def _take(
+        self, item: Member, where: str, full_url: str, depth: int, as_sent: bytes | None = None, release: str = ""
+    ) -> None:
         if bytes(item[:1]) != b"{":
             self.reject("not_a_resource", where, item, "an object was expected")
             return
+        sent = as_sent or item
         try:
             head = _head.decode(item)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -113,12 +142,14 @@ class _Items:
         elif kind == "Parameters":
             self.take_parameters(_parts(item).get("parameter"), where, item, head, depth)
         elif kind == "OperationOutcome":
-            self.reject("operation_outcome", where, item, "an OperationOutcome is no part of a record", head)
+            self.reject("operation_outcome", where, sent, "an OperationOutcome is no part of a record", head)
         else:
-            self.take_resource(item, head, where, full_url, depth)
+            self.take_resource(item, head, full_url, depth, as_sent, release)
 
-    def take_resource(self, item: Member, head: _Head, where: str, full_url: str, depth: int) -> None:
-        """One resource that is no container."""
+    def take_resource(
+        self, item: Member, head: _Head, full_url: str, depth: int, as_sent: bytes | None, release: str
+    ) -> None:
+        """One resource that is no container; `as_sent`: the XML that `item` was made of, in `release`."""
         found = head.id.strip() if isinstance(head.id, str) else ""
         found = found or _id_from(full_url, head.resource_type) or self.id_of(item)
         version = head.meta.get("versionId") if isinstance(head.meta, dict) else None
@@ -128,10 +159,10 @@ class _Items:
                 site=self.site,
                 resource_type=head.resource_type,
                 resource_id=found,
-                content=bytes(item) if depth == 0 else msgspec.json.format(bytes(item), indent=-1),
+                content=as_sent or (bytes(item) if depth == 0 else msgspec.json.format(bytes(item), indent=-1)),
                 version=version if isinstance(version, str) else "",
                 retrieved=self.retrieved,
-                fhir_version=release_of_profiles(head.meta) or "R4",
+                fhir_version=release or release_of_profiles(head.meta) or "R4",
                 full_url="" if _is_implied(full_url, head.resource_type, found) else full_url,
             )
         )
@@ -193,7 +224,7 @@ def parse_file(
     if not data:
         items.reject("not_json", name, data, "the file is empty")
     elif is_fhir_xml(data):
-        items.reject("xml_not_supported", name, data, "FHIR XML; only FHIR JSON is read: export or convert it as JSON")
+        _fhir_xml(items, as_sent, name)
     elif data[:1] == b"<" and not name.lower().endswith(LINES):
         _xml(items, as_sent, name)
     else:
@@ -206,26 +237,42 @@ def _with_its_patient(resources: list[RawResource]) -> list[RawResource]:
     people = [r for r in resources if r.resource_type == "Patient"]
     if len(people) != 1 or not people[0].resource_id.startswith(MADE) or people[0].full_url:
         return resources
-    named = {key for r in resources if r is not people[0] if (key := _subject_key(r.content))}
+    named = {key for r in resources if r is not people[0] if (key := _subject_key(r))}
     kind, _, found = next(iter(named)).rpartition("/") if len(named) == 1 else ("", "", "")
     if kind != "Patient":
         return resources
     return [msgspec.structs.replace(r, resource_id=found) if r is people[0] else r for r in resources]
 
 
-def _subject_key(content: bytes) -> str:
+def _subject_key(raw: RawResource) -> str:
     """`Patient/id` of the patient a resource refers to; '' when it names none."""
     try:
-        resource = outline(content)
+        resource = outline(fhir_xml.json_of(raw))
     except NotJson:
         return ""
     return reference_key(subject_of(resource)) if isinstance(resource, dict) else ""
 
 
+def _fhir_xml(items: _Items, data: bytes, name: str) -> None:
+    """A resource or a bundle in XML. What one resource shows of its release, the others of the file are read as: in XML a
+    list of one looks like a single value, so that fewer resources can tell."""
+    try:
+        whole = data if is_fhir_xml(data) else b""  # not with a byte order mark before it
+        items.take_xml(fhir_xml.resource_root(data), name, whole)
+    except XmlRefused as error:
+        items.reject(error.code, name, data, error.detail)
+    except fhir_xml.NotFhirXml as error:
+        items.reject("not_a_resource", name, data, str(error))
+    shown = {r.fhir_version for r in items.resources} - {"R4"}
+    if len(shown) == 1:
+        (release,) = shown
+        items.resources = [msgspec.structs.replace(r, fhir_version=release) for r in items.resources]
+
+
 def _xml(items: _Items, data: bytes, name: str) -> None:
     """A C-CDA document or a part of one, kept as it came (its declaration names its encoding)."""
     if _HTML.match(data):
-        items.reject("not_json", name, data, "HTML; FHIR JSON and C-CDA are read")
+        items.reject("not_json", name, data, "HTML; FHIR and C-CDA are read")
         return
     try:
         found = identity(data)
@@ -233,7 +280,7 @@ def _xml(items: _Items, data: bytes, name: str) -> None:
         items.reject(error.code, name, data, error.detail)
         return
     if found is None:
-        items.reject("not_a_resource", name, data, "XML, but neither C-CDA nor a part of one")
+        items.reject("not_a_resource", name, data, "XML, but neither FHIR nor C-CDA")
         return
     items.resources.append(
         RawResource(

@@ -19,6 +19,7 @@ from adapters.normalizer.base import Neighbours, Source
 from adapters.normalizer.ccda import CDA, STATEMENT, DocumentRead, attached, read_ccda
 from adapters.normalizer.companion import Unmapped, shaped
 from adapters.normalizer.dispenses import dispense_of
+from adapters.normalizer.fhir_xml import NotFhirXml, json_of
 from adapters.normalizer.names import display_name
 from adapters.normalizer.read import Json, NotJson, Reader, outline, parse, subject_of
 from adapters.normalizer.releases import READABLE, UNREAD, Turned, in_r4, written_in
@@ -240,9 +241,12 @@ def _resource(
     if raw.fhir_version in UNREAD:
         return _reject(raw, "unsupported_version", f"the source declares {raw.fhir_version}; {READABLE}")
     try:
-        resource = parse(raw.content) if kind in READ else outline(raw.content)
+        content = json_of(raw)
+        resource = parse(content) if kind in READ else outline(content)
     except NotJson as error:
         return _reject(raw, "too_deep" if error.deep else "not_json", error.where)
+    except (XmlRefused, NotFhirXml) as error:
+        return _reject(raw, "unreadable", str(error))
     if not isinstance(resource, dict):
         return _reject(raw, "not_a_resource", "an object was expected")
     if raw.api != FHIR:
@@ -251,7 +255,7 @@ def _resource(
         return _reject(raw, "wrong_resource_type", "resourceType")
     shaped: Json = resource
     if kind in READ:
-        if _may_be_deep(raw.content) and _depth(resource) > MOST_DEPTH:
+        if _may_be_deep(content) and _depth(resource) > MOST_DEPTH:
             return _reject(raw, "too_deep", f"more than {MOST_DEPTH} levels")
         release = written_in(resource, kind, raw.fhir_version)
         if release in UNREAD:

@@ -12,18 +12,20 @@ from adapters.smart.discovery import SmartConfiguration
 from adapters.smart.endpoint import TokenRefused, is_token, lifetime
 from adapters.smart.scopes import launch_scopes, minimum_scopes, syntax_of
 from adapters.smart.tokens import Authority, GrantEnded, Token
+from adapters.smart.writing import delegated_writing_scopes
 
 
 class DelegatedAuth(Authority):
     """Tokens of somebody who signed in at the site and allowed it."""
 
     def plan(self, configuration: SmartConfiguration, resource_types: Iterable[str]) -> None:
-        """Settle which scopes a person is asked for. Raises ConfigurationError when we cannot be this site's client."""
+        """Settle which scopes a person is asked for: to read, and to write what the site file permits. Raises ConfigurationError when we cannot be this site's client."""
         self._endpoint.use(configuration)
         syntax = syntax_of(configuration.capabilities, configuration.scopes_supported, self._profile.scope_syntax)
         self.asked = (
             *launch_scopes(self._site, configuration),
             *minimum_scopes(resource_types, syntax, self._site.scope_level),
+            *delegated_writing_scopes(self._site.write, syntax, self._site.scope_level),
         )
 
     async def _fresh(self, known: Token | None) -> Token:

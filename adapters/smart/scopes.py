@@ -67,6 +67,8 @@ _LAUNCH_WORDS = {
     "offline_access": "stay connected while nobody is signed in, so that the record can be refreshed",
     "online_access": "stay connected while the person is signed in",
 }
+_VERB_WORDS = {"r": "read", "s": "search", "c": "create", "u": "update", "write": "create and update"}
+_WRITING = frozenset({"create", "update", "create and update"})
 _LEVEL_WORDS = {
     "system": "of the patients this client is registered for",
     "user": "as far as the person who authorizes it may",
@@ -80,8 +82,11 @@ def explain(scope: str, reasons: Mapping[str, str]) -> str:
     if not match:
         return _LAUNCH_WORDS.get(scope, "")
     kind, verbs = match.groups()
-    does = {"r": "read", "s": "search"}.get(verbs, "read and search")
+    does = _VERB_WORDS.get(verbs, "read and search")
     words = f"{does} {kind} {_LEVEL_WORDS[scope.partition('/')[0]]}"
+    if does in _WRITING:
+        why = "to say who wrote it" if kind == "Provenance" else "as the hospital permits in the site file"
+        return f"{words}: {why}; nothing is sent unless somebody says so"
     return f"{words}: {reasons[kind]}" if reasons.get(kind) else words
 
 
@@ -90,11 +95,10 @@ def granted_types(
 ) -> frozenset[str]:
     """The types of `asked` scopes that `granted` lets us read, or search (v2 tells them apart). No `scope` in the
     answer means all that was asked (RFC 6749, 5.1)."""
-    names = {m.group(1) for s in asked if (m := _SCOPE.match(s))}
-    if granted is None:
-        return frozenset(names)
+    held = list(asked)
+    names = {m.group(1) for s in held if (m := _SCOPE.match(s))}
     allowed: set[str] = set()
-    for scope in granted.split():
+    for scope in held if granted is None else granted.split():
         match = _SCOPE.match(scope)
         if not match:
             continue

@@ -8,6 +8,8 @@ from typing import Literal
 
 Need = Literal["read", "search", "create", "update"]
 _SCOPE = re.compile(r"^(?:system|user|patient)/(\*|[A-Za-z]+)\.(\*|read|write|(?=[cruds])c?r?u?d?s?)(?:\?.*)?$")
+UPDATED = frozenset({"CarePlan"})
+"""Types that are written by changing what is there; the others are created."""
 _V1 = {"read": "read", "search": "read", "create": "write", "update": "write"}
 
 
@@ -18,6 +20,19 @@ def writing_scopes(
     if syntax == "v2":
         return tuple(f"{level}/{name}.{'cs' if what == 'create' else 'ru'}" for name, what in sorted(writes.items()))
     return tuple(f"{level}/{name}.{verb}" for name in sorted(writes) for verb in ("read", "write"))
+
+
+def delegated_writing_scopes(types: Iterable[str], syntax: Literal["v1", "v2"], level: str) -> tuple[str, ...]:
+    """What a person is asked for beside reading, so that these types may be written: `.write`, or only `.c` or `.u`.
+
+    Scopes of their own, not letters added to those for reading: a person may refuse the one and grant the other. With
+    them goes the Provenance that says who wrote it. Reading and searching are asked for anyway.
+    """
+    wanted = sorted(types)
+    if not wanted:
+        return ()
+    verbs = {name: "write" if syntax == "v1" else "u" if name in UPDATED else "c" for name in (*wanted, "Provenance")}
+    return tuple(f"{level}/{name}.{verb}" for name, verb in verbs.items())
 
 
 def covers(granted: str | None, asked: Iterable[str], resource_type: str, need: Need) -> bool:

@@ -21,7 +21,6 @@ RejectReason = Literal[
     "too_deep",
     "unsupported_version",
     "operation_outcome",
-    "xml_not_supported",
     "not_xml",
     "unsafe_xml",
 ]
@@ -35,7 +34,7 @@ class RawResource(Value, frozen=True):
     site: Annotated[str, Meta(description="Site it came from.")]
     resource_type: Annotated[str, Meta(description="FHIR resource type.")]
     resource_id: Annotated[str, Meta(description="Resource id at the site.")]
-    content: Annotated[bytes, Meta(description="The JSON bytes as received.")]
+    content: Annotated[bytes, Meta(description="The bytes as received: JSON, or XML (FHIR, C-CDA).")]
     version: Annotated[str, Meta(description="meta.versionId as sent, or empty.")] = ""
     retrieved: Annotated[str, Meta(description="ISO 8601 UTC.")] = ""
     fhir_version: Annotated[str, Meta(description="DSTU2, R4, R4B or R5.")] = "R4"

@@ -41,13 +41,14 @@ class SiteSearchBody(Body):
     """Whom to look for at a site, before they are registered here."""
 
     identifier: Words | None = Field(default=None, description="`system|value`, or the value where the site takes it.")
+    name: Words | None = Field(default=None, description="Each word begins a part of the name.")
     family: Words | None = None
     given: Words | None = None
     birth_date: BirthDate | None = None
 
     @model_validator(mode="after")
     def _something(self) -> SiteSearchBody:
-        if not (self.identifier or self.family or self.given or self.birth_date):
+        if not (self.identifier or self.name or self.family or self.given or self.birth_date):
             raise ValueError("at least one criterion is needed")
         return self
 

@@ -20,7 +20,7 @@ def normalize(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="Bundle, NDJSON or single resources (.json, .ndjson, .gz), or a folder."
+            metavar="FILE...", help="Bundle, NDJSON or single resources (.json, .ndjson, .xml, .gz), or a folder."
         ),
     ],
     patient: Patient = None,

@@ -14,6 +14,7 @@ from adapters.documents.packed import BadGzip, gunzip
 from adapters.normalizer import Normalized, assemble, coverage_from_entries, parse_file
 from adapters.normalizer import normalize as normalize_resources
 from adapters.normalizer.ccda import CDA, patient_of
+from adapters.normalizer.fhir_xml import json_of
 from models.record import (
     RESOURCE_TYPE_OF_SECTION,
     AnyEntry,
@@ -79,7 +80,7 @@ class Loaded:
         if resource.resource_type == CDA:
             return self._document_owner(resource)
         try:
-            found = _subject_decoder.decode(resource.content)
+            found = _subject_decoder.decode(json_of(resource))
         except (msgspec.DecodeError, UnicodeDecodeError):  # an oddly shaped subject names nobody
             return None
         for reference in (found.subject, found.patient, found.beneficiary):
@@ -100,7 +101,7 @@ class Loaded:
             for resource in self.resources:
                 if resource.resource_type == "Patient":
                     try:
-                        found = _identified_decoder.decode(resource.content).identifier
+                        found = _identified_decoder.decode(json_of(resource)).identifier
                     except (msgspec.DecodeError, UnicodeDecodeError):
                         continue
                     self._known.update({(i.system, i.value): resource.resource_id for i in found})
@@ -313,7 +314,7 @@ def _nothing(loaded: Loaded) -> CommandError:
     code = "not_json" if reasons == {"not_json"} else "no_resources"
     words = "the input is not JSON" if code == "not_json" else "the input holds no FHIR resource that can be read"
     if any("XML" in r.detail or "xml" in r.reason for r in loaded.rejected):
-        words += "; of XML only C-CDA is read: ask the source for application/fhir+json"
+        words += "; of XML, FHIR and C-CDA are read"
     normalized = normalize_resources([], rejected=loaded.rejected)
     return CommandError(
         code,

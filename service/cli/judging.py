@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from adapters.normalizer import Normalized
+from adapters.normalizer.fhir_xml import json_of
 from adapters.normalizer.judge import Violation, judge
 from adapters.normalizer.read import NotJson, parse
 from adapters.normalizer.releases import written_in
@@ -31,7 +32,7 @@ def judged(resources: Iterable[RawResource], normalized: Normalized) -> dict[str
     counts: Counter[str] = Counter(valid=0, invalid=0, not_judged=0)
     rows = []
     for raw in resources:
-        violations = judge(raw.content, raw.resource_type, _release(raw))
+        violations = judge(json_of(raw), raw.resource_type, _release(raw))
         verdict = "not_judged" if violations is None else "invalid" if violations else "valid"
         counts[verdict] += 1
         key = (raw.resource_type, raw.resource_id)
@@ -51,7 +52,7 @@ def judged(resources: Iterable[RawResource], normalized: Normalized) -> dict[str
 def _release(raw: RawResource) -> str:
     """The release to judge by: the one the resource was read as."""
     try:
-        resource = parse(raw.content)
+        resource = parse(json_of(raw))
     except NotJson:
         return raw.fhir_version
     return written_in(resource, raw.resource_type, raw.fhir_version) if isinstance(resource, dict) else raw.fhir_version

@@ -49,8 +49,7 @@ def search(
     from service.cli.running import opened, working
 
     if site is not None:
-        *given, family = (name or "").split() or [""]
-        asked = {"family": family, "given": " ".join(given), "birth_date": born, "identifier": identifier}
+        asked = {"name": name, "birth_date": born, "identifier": identifier}
         body = _checked(SiteSearchBody, {k: v for k, v in asked.items() if v})
         with opened("patient search at site") as store, working(f"Asking {site} ..."):
             found = store.services.search_at_site(store.tenant, site, body)

@@ -58,7 +58,11 @@ class Exchange:
         """Whether it lets the client create or update them: `.write` or `.*` (v1), `c` or `u` among the letters (v2)."""
         if self.grant is None:
             return True
-        verbs = {scope.rpartition(".")[2] for scope in self.grant.scopes if scope.startswith(f"system/{kind}.")}
+        verbs = {
+            scope.rpartition(".")[2]
+            for scope in self.grant.scopes
+            if scope.startswith((f"system/{kind}.", f"user/{kind}.", f"patient/{kind}."))
+        }
         return any(v in ("write", "*") or (v != "read" and interaction[0] in v) for v in verbs)
 
     def may_search(self, kind: str) -> bool:

@@ -69,6 +69,8 @@ class Writing:
             reference = str(owner.get("reference", "")) if isinstance(owner, dict) else ""
             if self._store.get("Patient", local_id(reference, "Patient")) is None:
                 raise bad_request("The subject is no patient of this hospital.", "business-rule", 422)
+            if exchange.only_patient and local_id(reference, "Patient") != exchange.only_patient:
+                raise refused(self._dress.authorization.scope_refusal, self._dress.content_type)
         return dict(resource)
 
     def _create(self, exchange: Exchange, resource: Json, *, conditional: bool) -> Reply:

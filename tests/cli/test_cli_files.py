@@ -249,7 +249,7 @@ BAD_FILES: dict[str, tuple[str, bytes]] = {
     "empty": ("empty_file", b""),
     "blank": ("empty_file", b" \n\t"),
     "html": ("not_json", b"<html><body>Login</body></html>"),
-    "xml": ("not_json", b"<?xml version='1.0'?><Patient xmlns='http://hl7.org/fhir'/>"),
+    "xml": ("no_resources", b"<?xml version='1.0'?><note/>"),
     "operation outcome": ("no_resources", b'{"resourceType": "OperationOutcome"}'),
     "cut": ("not_json", b'{"resourceType": "Patient", "id": "p'),
     "number": ("no_resources", b"42"),

@@ -8,6 +8,7 @@ import pytest
 from adapter_kit import Clock, balanced
 from fault_kit import PATIENT, at, contents, hospital, keys, refresh
 
+from adapters.conformance import check, compare_with_profile
 from models.record import SECTIONS
 from service.practice_ehr import Fault, dress_names, load_dress
 
@@ -69,6 +70,18 @@ async def test_refused_and_failing_types_are_told_in_every_dress(dress):
     assert {s: contents({s: fetches[s]}) for s in others} == {s: contents({s: clean[s]}) for s in others}
     for section in ("problems", "encounters", "immunizations"):
         assert not fetches[section].resources and fetches[section].coverage.as_of == ""
+
+
+@pytest.mark.parametrize("dress", dress_names())
+async def test_every_dress_is_what_its_own_profile_counts_on(dress):
+    with hospital(dress, auth=True) as ehr:
+        async with at(ehr) as source:
+            report = await check(source, PATIENT)
+    assert report.state == "ready" and report.probed
+    found = [d for d in compare_with_profile(source.profile, report) if d.severity != "info"]
+    assert not found
+    assert report.upgrades or source.profile.vendor == "generic", "when its vendor changes it, or that nobody says"
+    assert any("DSTU2" in w.upgrade.note for w in report.upgrades) is (dress == "oracle_health_dstu2")
 
 
 async def test_scopes_that_were_silently_reduced():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -156,11 +155,3 @@ def test_statuses_negations_and_classes_of_dstu2_are_those_of_the_source() -> No
             assert len(said.get("reasons", ())) == len(item.get("reason", ()))
     kinds = Counter(kind for _, kind, _ in items if kind in KIND_OF)
     assert {k: n for k, n in seen.items() if k != "Observation"} == kinds and kinds["Immunization"] > 100
-
-
-def test_xml_is_refused_by_its_name() -> None:
-    paths = [*(CORPUS / "fhir-dstu2").rglob("*.xml"), *(CORPUS / "fhir-r5").rglob("*.xml")]
-    assert len(paths) > 10
-    for path in paths:
-        found, bad = parse_file(path.read_bytes(), path.name, tenant="t", site="s", retrieved=NOW)
-        assert not found and [b.reason for b in bad] == ["xml_not_supported"], Path(path).name

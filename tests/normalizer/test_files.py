@@ -78,8 +78,8 @@ def test_a_broken_document_is_one_broken_thing() -> None:
     ("data", "reason", "detail"),
     [
         (b"", "not_json", "empty"),
-        (b"<Patient xmlns='http://hl7.org/fhir'/>", "xml_not_supported", "FHIR XML"),
-        (b'<?xml version="1.0"?>\n<f:Bundle xmlns:f="http://hl7.org/fhir"/>', "xml_not_supported", "FHIR XML"),
+        (b"<Patient xmlns='http://hl7.org/fhir'>words</Patient>", "not_a_resource", "text between"),
+        (b"<Parameters xmlns='http://hl7.org/fhir'/>", "not_a_resource", "Parameters"),
         (b"<html><body>Sign in</body></html>", "not_json", "HTML"),
         (b"\xff\xfe<\x00a\x00", "not_xml", "line"),
         (b"hello", "not_json", ""),
