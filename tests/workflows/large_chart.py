@@ -20,7 +20,8 @@ def peak() -> int:
 home, url, tenant, patient = sys.argv[1:]
 store = Store(Settings(home=Path(home), database_url=url))
 with Runtime(store) as runtime:
-    Terminology().map(Ask(domain="condition", text="a wording nobody uses"))  # vocabularies are loaded once a process
+    for domain in ("condition", "observation"):  # vocabularies are loaded once a process
+        Terminology().map(Ask(domain=domain, text="a wording nobody uses", unit="mmol/L"))
     before = peak()
     run = runtime.refresh_patient(tenant, patient)
     print(json.dumps({"run": run, "bytes": peak() - before}, default=str))  # noqa: T201

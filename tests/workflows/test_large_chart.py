@@ -28,9 +28,9 @@ LARGE_CHART = Path(__file__).with_name("large_chart.py")
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = 10_000, 50
 OVERRIDES = {"paging": {"count": PAGE}, "limits": {"requests_per_second": 10_000}}
-MOST_BYTES = 100_000_000
+MOST_BYTES = 112_000_000
 """What a refresh of it may add to the memory of a process: 10 kB a result of 0.6 kB, for its bytes, its entry and its rows
-on their way into the database. Measured: 83 MB; with the parsed JSON of the pages kept it was 117 MB."""
+on their way into the database. Measured: 94 to 96 MB; the parsed JSON of the pages, if it were kept, would add 34 MB."""
 
 
 def result(number: int) -> dict[str, object]:
@@ -81,4 +81,4 @@ def test_ten_thousand_results_arrive_whole_and_in_bounded_memory(
     assert len(held) == RESULTS
     pages = [seen.page for seen in ehr.requests[before:] if seen.resource_type == "Observation" and seen.page > 1]
     assert sorted(pages) == list(range(2, RESULTS // PAGE + 1)), "each page was asked for once"
-    assert told["bytes"] < MOST_BYTES
+    assert told["bytes"] < MOST_BYTES, told["bytes"]
