@@ -35,9 +35,7 @@ _NOT_TAKEN = re.compile(
 @cache
 def ingredients() -> dict[str, Ingredient]:
     """Name -> ingredient."""
-    return {
-        row[0]: Ingredient(row[0], row[1], row[2], verified(row[4])) for row in seed_rows("ingredients.tsv")
-    }
+    return {row[0]: Ingredient(row[0], row[1], row[2], verified(row[4])) for row in seed_rows("ingredients.tsv")}
 
 
 @cache
