@@ -7,6 +7,8 @@ BIN    := $(VENV)/bin
 LOCK   := requirements/lock.txt
 STAMP  := $(VENV)/.installed
 
+unexport PYTHONDONTWRITEBYTECODE # each worker of the tests, and each process a test starts, would compile everything again
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format serve bench lock clean
 
@@ -34,7 +36,7 @@ test: $(STAMP) ## lint, types, import contracts and all tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile -p no:langsmith_plugin $(ARGS)
 
 check: test ## the same, by the name developers look for
 

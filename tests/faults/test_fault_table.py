@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,11 @@ class Told:
     raw: list[tuple[Any, ...]]
     fetches: dict[str, SectionFetch]
 
-    @property
+    @cached_property
     def facts(self) -> bytes:
         return facts(self.chart)
 
-    @property
+    @cached_property
     def entries(self) -> dict[str, bytes]:
         """Entry id -> what it says, without when it was read and what it has to do with others."""
         rows = json.loads(self.facts).get("entries", [])

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from collections import defaultdict
 from datetime import date, timedelta
+from functools import cache
 
 import orjson
 import pytest
-import simple_icd_10_cm as icd
 from fhir.resources.R4B import get_fhir_model_class
 
 from service.practice_ehr.population import (
@@ -34,15 +34,27 @@ LOINC, SNOMED, ICD10, CVX, RXNORM = (
     "http://hl7.org/fhir/sid/cvx",
     "http://www.nlm.nih.gov/research/umls/rxnorm",
 )
-PEOPLE = [*generate(), *generate(seed=11, patients=20)[12:], canary()]
-STAYS = [(p, h) for p in PEOPLE for h in p.hospitals]
-RESOURCES = {(id(p), h): p.resources(h) for p, h in STAYS}
 MOMENT = re.compile(r"^\d{4}-\d\d-\d\d(T.*)?$")
+
+
+@cache  # made when first asked for, and not in every worker that only collects
+def people():
+    return [*generate(), *generate(seed=11, patients=20)[12:], canary()]
+
+
+@cache
+def stays():
+    return [(p, h) for p in people() for h in p.hospitals]
+
+
+@cache
+def records():
+    return {(id(p), h): p.resources(h) for p, h in stays()}
 
 
 def everything():
     """Every resource of every patient at every hospital."""
-    return ((p, r) for p, h in STAYS for r in RESOURCES[(id(p), h)])
+    return ((p, r) for p, h in stays() for r in records()[(id(p), h)])
 
 
 def of(patient, kind, hospital=""):
@@ -50,7 +62,7 @@ def of(patient, kind, hospital=""):
         r
         for h in patient.hospitals
         if hospital in ("", h)
-        for r in RESOURCES[(id(patient), h)]
+        for r in records()[(id(patient), h)]
         if r["resourceType"] == kind
     ]
 
@@ -181,8 +193,8 @@ def test_every_reference_resolves_within_the_hospital():
 
 
 def test_ids_and_record_numbers_differ_from_hospital_to_hospital():
-    for patient in PEOPLE:
-        ids = [r["id"] for h in patient.hospitals for r in RESOURCES[(id(patient), h)]]
+    for patient in people():
+        ids = [r["id"] for h in patient.hospitals for r in records()[(id(patient), h)]]
         assert len(set(ids)) == len(ids)
         assert len({patient.identifier(h) for h in patient.hospitals}) == len(patient.hospitals)
     numbers = [(h, p.identifier(h)) for p in generate(patients=40) for h in p.hospitals]
@@ -191,6 +203,8 @@ def test_ids_and_record_numbers_differ_from_hospital_to_hospital():
 
 def test_codes_are_codes():
     """Check digits of LOINC and SNOMED CT, the list of ICD-10-CM, the form of the others; one display for one code."""
+    import simple_icd_10_cm as icd  # reads 98,000 entries when it is imported
+
     displays = defaultdict(set)
     for _, resource in everything():
         for coding in codings(resource):
@@ -274,7 +288,7 @@ def test_numbers_are_those_of_living_people():
         "4548-4": (4.3, 13), "718-7": (7.5, 18.5), "2345-7": (55, 400), "3016-3": (0.1, 30), "44261-6": (0, 27),
     }  # fmt: skip
     seen = set()
-    for patient in PEOPLE:
+    for patient in people():
         for loinc, (low, high) in limits.items():
             for _, value in labs(patient, loinc):
                 seen.add(loinc)
@@ -291,7 +305,7 @@ def test_egfr_follows_from_creatinine_age_and_sex():
     assert round(ckd_epi_2021(1.0, 50, female=True)) == 69
     for gfr in (20, 45, 70, 95, 120):
         assert abs(ckd_epi_2021(creatinine_of(gfr, 60, True), 60, True) - gfr) < 0.01
-    for patient in PEOPLE:
+    for patient in people():
         for hospital in patient.hospitals:
             creatinine = dict(labs(patient, "2160-0", hospital))
             for moment, value in labs(patient, "98979-8", hospital):
@@ -302,7 +316,7 @@ def test_egfr_follows_from_creatinine_age_and_sex():
 
 def test_diabetics_are_measured_and_treated_and_kidneys_get_worse():
     diabetics, kidneys = [], []
-    for patient in PEOPLE:
+    for patient in people():
         if has(patient, "44054006"):
             diabetics.append(patient)
             a1c = labs(patient, "4548-4")
@@ -320,7 +334,7 @@ def test_diabetics_are_measured_and_treated_and_kidneys_get_worse():
 def test_treatment_moves_what_it_treats():
     """After a first statin LDL falls; thyroid hormone brings TSH down."""
     seen = 0
-    for patient in PEOPLE:
+    for patient in people():
         for key, loinc in (("617310", "13457-7"), ("966221", "3016-3")):
             orders = sorted(
                 m["authoredOn"]
@@ -339,7 +353,7 @@ def test_treatment_moves_what_it_treats():
 def test_prescriptions_follow_each_other():
     """One active order for a drug at a hospital; a renewal comes when the earlier order runs out, not sooner."""
     chains = 0
-    for patient, hospital in STAYS:
+    for patient, hospital in stays():
         orders = defaultdict(list)
         for order in of(patient, "MedicationRequest", hospital):
             if order["intent"] == "order":
@@ -381,7 +395,7 @@ def test_doses_agree_with_the_drug_and_words_with_numbers():
 
 def test_pregnancy_is_of_women_of_that_age():
     pregnant = 0
-    for patient in PEOPLE:
+    for patient in people():
         for condition in of(patient, "Condition"):
             if "72892002" in codes_of(condition, SNOMED):
                 pregnant += 1
@@ -395,7 +409,7 @@ def test_pregnancy_is_of_women_of_that_age():
 
 def test_vaccines_are_given_at_their_age():
     ages = defaultdict(list)
-    for patient in PEOPLE:
+    for patient in people():
         for shot in of(patient, "Immunization"):
             years = (date.fromisoformat(shot["occurrenceDateTime"][:10]) - patient.birth_date).days / 365.25
             ages[next(iter(codes_of(shot, CVX, "vaccineCode")))].append(years)
@@ -405,23 +419,23 @@ def test_vaccines_are_given_at_their_age():
         assert ages[infant] and max(ages[infant]) < 7
     assert min(ages["187"]) >= 50 and min(ages["216"]) >= 65 and min(ages["165"]) > 9 and max(ages["165"]) < 27
     assert min(ages["197"]) >= 65 > max(ages["150"])
-    child = next(p for p in PEOPLE if p.key == "p03")
+    child = next(p for p in people() if p.key == "p03")
     given = [next(iter(codes_of(s, CVX, "vaccineCode"))) for s in of(child, "Immunization")]
     assert given.count("20") == 5 and given.count("03") == 2 and given.count("08") == 3
 
 
 def test_children_grow():
     for key in ("p03", "p09"):
-        child = next(p for p in PEOPLE if p.key == key)
+        child = next(p for p in people() if p.key == key)
         heights = [v for _, v in labs(child, "8302-2")]
         assert heights == sorted(heights) and heights[0] == 50 and heights[-1] > 100
 
 
 def test_notes_tell_what_the_record_says():
     """A progress note holds the blood pressure and creatinine of its visit, and never a word of another person."""
-    names = {p.family for p in PEOPLE}
+    names = {p.family for p in people()}
     checked = 0
-    for patient in PEOPLE:
+    for patient in people():
         creatinine = {f"{v:g}" for _, v in labs(patient, "2160-0")}
         for text in texts(patient):
             for other in names - {patient.family, *(patient.name_at(h)[1] for h in patient.hospitals)}:
@@ -459,7 +473,7 @@ def test_the_population_holds_every_kind_of_thing():
 
 @pytest.fixture(scope="module")
 def star():
-    return PEOPLE[0]
+    return people()[0]
 
 
 def active(patient, hospital, ingredient):
@@ -514,24 +528,24 @@ def test_the_star_shows_what_charts_hold(star):
 
 
 def test_others_disagree_too():
-    people = {p.key: p for p in PEOPLE[:12]}
-    assert active(people["p04"], "lakeshore", "lisinopril") and active(people["p04"], "prairie", "losartan")
-    lungs = people["p05"]
+    cast = {p.key: p for p in people()[:12]}
+    assert active(cast["p04"], "lakeshore", "lisinopril") and active(cast["p04"], "prairie", "losartan")
+    lungs = cast["p05"]
     assert {a["code"]["text"] for a in of(lungs, "AllergyIntolerance")} == {"Penicillin", "No known allergy"}
     assert active(lungs, "lakeshore", "25 mg") and active(lungs, "river-valley", "metoprolol succinate 50 mg")
-    heart = people["p06"]
+    heart = cast["p06"]
     assert active(heart, "river-valley", "warfarin") and active(heart, "prairie", "apixaban")
     assert len({p["birthDate"] for p in of(heart, "Patient")}) == 2
-    mother = people["p07"]
+    mother = cast["p07"]
     assert has(mother, "195967001", "lakeshore") and not has(mother, "195967001", "river-valley")
     assert {p["name"][0]["family"] for p in of(mother, "Patient")} == {"Tran", "Nguyen"}
-    assert not of(people["p02"], "AllergyIntolerance")  # nobody asked
+    assert not of(cast["p02"], "AllergyIntolerance")  # nobody asked
 
 
 def test_the_canary_is_unmistakable_and_nobody_else_is(star):
-    bird = PEOPLE[-1]
+    bird = people()[-1]
     assert bird.hospitals == tuple(HOSPITALS)
-    mine = orjson.dumps([RESOURCES[(id(bird), h)] for h in HOSPITALS]).decode() + "\n".join(texts(bird))
+    mine = orjson.dumps([records()[(id(bird), h)] for h in HOSPITALS]).decode() + "\n".join(texts(bird))
     others = orjson.dumps([hospital_resources(h) for h in HOSPITALS]).decode()
     for token in CANARY_TOKENS:
         assert token in mine and token not in others, token
@@ -548,4 +562,4 @@ def test_a_hospital_goes_by_its_key_or_by_its_dress():
     with pytest.raises(LookupError, match="no hospital"):
         hospital_resources("elsewhere")
     with pytest.raises(KeyError):
-        PEOPLE[1].resources("prairie")
+        people()[1].resources("prairie")

@@ -20,8 +20,6 @@ from api_kit import own_store
 from service.api.services import Services
 from service.demo import KEY_LABEL, _end_keys
 
-pytestmark = pytest.mark.xdist_group("demo")  # one worker, so that the demo runs twice and not four times
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
