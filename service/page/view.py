@@ -123,7 +123,7 @@ def coverage(chart: Chart, now: datetime) -> tuple[SiteCoverage, ...]:
     for site, lines in sorted(by_site.items()):
         lines.sort(key=lambda c: order[c.section])
         newest = max((c.as_of for c in lines if c.as_of), default="")
-        unknown = tuple(_unknown(c) for c in lines if c.state not in ANSWERED or c.missing or c.quarantined)
+        unknown = tuple(_unknown(c) for c in lines if c.state not in ANSWERED or c.missing or c.quarantined or c.told)
         found.append(SiteCoverage(site, ago(newest, now), newest, tuple(_chip(c) for c in lines), unknown))
     return tuple(found)
 
@@ -237,7 +237,7 @@ def _gap_reason(line: Coverage) -> str:
         extra.append(f"{line.quarantined} unreadable, kept in quarantine")
     if line.missing:
         extra.append(f"{line.missing} reported but not received")
-    return "; ".join([line.reason, *extra] if line.reason else extra)
+    return "; ".join(part for part in (line.told, line.reason, *extra) if part)
 
 
 def _first(values: Iterable[str]) -> str:

@@ -57,18 +57,22 @@ class Narrative:
         """The words of an ED element: what its reference leads to, else its own."""
         if element is None:
             return ""
-        reference = element.find("reference")
-        if reference is not None:
-            value = (reference.get("value") or "").strip()
-            target = self._targets.get(value.removeprefix("#"))
-            if target is not None:
-                return one_line(target)
-        return one_line(element)
+        target = self._target(element)
+        return one_line(element if target is None else target)
+
+    def is_row(self, element: Element | None) -> bool:
+        """Whether an ED element refers to several cells: words about the thing, and not its name."""
+        target = self._target(element) if element is not None else None
+        return target is not None and sum(1 for _ in target.iter("td", "th")) > 1
+
+    def _target(self, element: Element) -> Element | None:
+        value = attr(element.find("reference"), "value")
+        return self._targets.get(value.removeprefix("#")) if value else None
 
 
 def one_line(element: Element) -> str:
     """An element's words on one line."""
-    return _BLANKS.sub(" ", block_text(element).replace("\n", " ")).strip()[:MOST_WORDS]
+    return _BLANKS.sub(" ", block_text(element).replace("\n", " ")).strip(" |")[:MOST_WORDS]
 
 
 def block_text(element: Element) -> str:
@@ -128,7 +132,9 @@ def codeable(element: Element | None, narrative: Narrative) -> Json:
     if element is None:
         return {}
     codings = [c for c in (_coding(e) for e in (element, *element.findall("translation"))) if c]
-    text = narrative.text(element.find("originalText"))
+    original = element.find("originalText")
+    named = any(c.get("display") for c in codings)
+    text = "" if named and narrative.is_row(original) else narrative.text(original)
     made: Json = {}
     if codings:
         made["coding"] = codings
