@@ -145,8 +145,8 @@ def test_what_is_said_of_a_relative_is_no_fact_of_the_patient() -> None:
     mother = (
         '<subject><relatedSubject><code code="MTH" codeSystem="2.16.840.1.113883.5.111"/></relatedSubject></subject>'
     )
-    own = mother.replace("MTH", "SELF")
-    for relative, wanted in ((mother, 0), (own, 1)):
+    own, patient = mother.replace("MTH", "SELF"), mother.replace("MTH", "116154003")
+    for relative, wanted in ((mother, 0), (own, 1), (patient, 1)):
         act = problem(ASTHMA).replace("<statusCode", f"{relative}<statusCode", 1)
         found = read(document(section("11450-4", act, "Asthma")))
         assert len([e for e in found.entries if isinstance(e, Problem)]) == wanted and found.ledger.balanced

@@ -173,10 +173,14 @@ def _cluster(place: Place, element: Element) -> list[Made]:
     return made
 
 
+_THE_PATIENT = frozenset({"SELF", "ONESELF", "116154003"})
+"""Role codes, and SNOMED CT 'patient' (seen in case reports)."""
+
+
 def _about_another(element: Element) -> bool:
     """Whether a statement's subject is a relative of the patient (a mother, a fetus): it is no fact of the patient's."""
     related = element.find("subject/relatedSubject")
-    return related is not None and attr(related.find("code"), "code").upper() not in ("SELF", "ONESELF")
+    return related is not None and attr(related.find("code"), "code").upper() not in _THE_PATIENT
 
 
 def _panel(found: frozenset[str], section: str) -> str:
