@@ -70,6 +70,15 @@ def patient_of(data: bytes) -> tuple[list[tuple[str, str]], str]:
     return [(i["system"], i["value"]) for i in named], key
 
 
+def heads_of(data: bytes) -> list[dict[str, Any]]:
+    """The patients that a document's head describes, as Patient resources in R4's shape; [] for what cannot be read."""
+    try:
+        document = Document.parse(data)
+    except XmlRefused:
+        return []
+    return [made.item for made in header.patients(document)] if document is not None else []
+
+
 def read_ccda(
     document: Document, raw: RawResource, rules: NormalizationRules, readers: Readers, *, within: str = ""
 ) -> DocumentRead:
