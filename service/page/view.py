@@ -13,6 +13,7 @@ from models.record import SECTIONS, Chart, Coverage, Observation, Result, Vital
 from models.record.dates import age_years
 from service.page.items import Item, Keys, href, listings, title
 from service.page.pivot import pivot
+from service.page.places import with_referred
 from service.page.source import Source, origins, source
 from service.page.words import (
     KIND_TITLES,
@@ -188,14 +189,15 @@ def omitted(chart: Chart, document: ContextDocument) -> dict[str, Any]:
 def sources(
     chart: Chart, entry_ids: Sequence[str], content_of: Callable[[str, str, str, str], bytes | None]
 ) -> tuple[list[Source], int]:
-    """The sources behind entries, and how many more there are than are shown.
+    """The sources behind entries, and of what a report or a visit of a document refers to in it; how many more there are than
+    are shown.
 
     `content_of(site, type, id, version)` gives the bytes, None when they are gone.
     """
     by_id = {e.id: e for e in chart.entries}
-    found = origins([by_id[i] for i in dict.fromkeys(entry_ids) if i in by_id])
+    found = origins(with_referred(chart, [by_id[i] for i in dict.fromkeys(entry_ids) if i in by_id]))
     shown = [
-        source(title(entry), o, content_of(o.site, o.resource_type, o.resource_id, o.version))
+        source(title(entry), o, content_of(o.site, o.resource_type, o.resource_id, o.version), content_of)
         for entry, o in found[:MOST_SOURCES]
     ]
     return shown, len(found) - len(shown)
