@@ -121,7 +121,7 @@ def damaged(item: dict[str, Any], chance: random.Random, blows: int) -> dict[str
         elif blow == 1:
             holder[last] = [holder[last]] if chance.random() < 0.5 else {"value": holder[last], "extension": []}
         elif blow == 2:
-            for _ in range((3 if number else chance.choice((3, 80)))):
+            for _ in range(3 if number else chance.choice((3, 80))):
                 holder[last] = {"extension": [holder[last]]}
         elif blow == 3 and isinstance(holder[last], list | dict) and holder[last]:
             holder[last] = next(iter(holder[last].values())) if isinstance(holder[last], dict) else holder[last][0]
