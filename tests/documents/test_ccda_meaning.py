@@ -43,7 +43,7 @@ def allergy(code: str, *reactions: str) -> str:
 
 
 def test_an_allergen_is_not_named_by_its_reaction() -> None:
-    wheeze = coded("value", "56018004", "Wheezing", kind="CD", inner=REFERS)
+    wheeze = coded("value", "56018004", "Wheezing", kind="CD")
     codeine = coded("code", "2670", "Codeine", RXNORM, inner=REFERS)
     words = '<content ID="w1">Wheezing</content>'
     found = only(read(document(section(ALLERGIES, allergy(codeine, wheeze), words))), Allergy)
@@ -61,6 +61,28 @@ def test_a_visit_is_not_named_by_its_diagnosis() -> None:
     body = statement("encounter", "49", visit + '<effectiveTime value="20240601"/>' + diagnosis)
     found = read(document(section("46240-8", body, '<content ID="w1">Fever</content>')))
     assert only(found, Encounter).concept.display == "Office visit" and only(found, Problem).concept.display == "Fever"
+
+
+def test_words_that_several_codes_claim_name_none_of_them() -> None:
+    def done(code: str, name: str) -> str:
+        return statement("procedure", "14", coded("code", code, name, inner=REFERS))
+
+    stent, other, unnamed = done("1", "Placement of stent"), done("2", "Polypectomy"), done("3", "")
+    words = '<content ID="w1">Removal of polyp</content>'
+    for entries, wanted in (
+        ((stent, other), ["Placement of stent", "Polypectomy"]),
+        ((stent, stent), ["Removal of polyp", "Removal of polyp"]),
+        ((stent, unnamed), ["Placement of stent", "Removal of polyp"]),
+    ):
+        found = read(document(section("47519-4", "</entry><entry>".join(entries), words)))
+        assert [e.concept.display for e in found.entries if isinstance(e, Procedure)] == wanted
+
+
+def test_a_bare_assertion_is_named_by_its_template() -> None:
+    smoker = coded("value", "8517006", "Former smoker", kind="CD")
+    for template, name in (("78", "Tobacco smoking status"), ("85", "Tobacco use"), ("38", "Section")):
+        body = statement("observation", template, coded("code", "ASSERTION", system="2.16.840.1.113883.5.4") + smoker)
+        assert only(read(document(section(SOCIAL, body))), SocialHistory).concept.display == name
 
 
 def test_a_row_of_a_table_is_no_name_where_the_code_has_one() -> None:

@@ -31,6 +31,12 @@ from adapters.documents.ccda.values import (
 )
 
 PREGNANCY = "2.16.840.1.113883.10.20.15.3.8"
+_ASSERTED = {
+    PREGNANCY: "Pregnancy status",
+    "2.16.840.1.113883.10.20.22.4.78": "Tobacco smoking status",
+    "2.16.840.1.113883.10.20.22.4.85": "Tobacco use",
+}
+"""What an observation of a template asserts, where its code is only ASSERTION (C-CDA R1.1)."""
 _UNITS = "246514001"
 ASSESSMENT = "2.16.840.1.113883.10.20.22.4.69"
 _STATUS = {
@@ -160,8 +166,9 @@ def _code(place: Place, element: Element) -> Json:
     """What is observed. ASSERTION says only that the value holds: the template or the section says of what."""
     code = place.named(element.find("code"), element)
     if attr(element.find("code"), "code") == "ASSERTION" and not code.get("text"):
-        if PREGNANCY in templates(element):
-            code["text"] = "Pregnancy status"
+        said = next((words for template, words in _ASSERTED.items() if template in templates(element)), "")
+        if said:
+            code["text"] = said
         elif place.section is not None and place.section.title:
             code["text"] = place.section.title
     return code

@@ -52,6 +52,11 @@ class Narrative:
                 name = element.get("ID")
                 if name:
                     self._targets.setdefault(name, element)
+        self._named: dict[str, set[tuple[str, str]]] = {}
+        for original in root.iter("originalText"):
+            coded, value = original.getparent(), attr(original.find("reference"), "value")
+            if value and coded is not None and attr(coded, "code"):
+                self._named.setdefault(value, set()).add((attr(coded, "codeSystem"), attr(coded, "code")))
 
     def text(self, element: Element | None) -> str:
         """The words of an ED element: what its reference leads to, else its own."""
@@ -64,6 +69,12 @@ class Narrative:
         """Whether an ED element refers to several cells: words about the thing, and not its name."""
         target = self._target(element) if element is not None else None
         return target is not None and sum(1 for _ in target.iter("td", "th")) > 1
+
+    def is_shared(self, element: Element | None) -> bool:
+        """Whether an ED element refers to words that several codes claim as theirs (seen: one reference copied through all
+        procedures, so that a stent was called a polypectomy): they name none of them."""
+        value = attr(element.find("reference"), "value") if element is not None else ""
+        return len(self._named.get(value, ())) > 1
 
     def _target(self, element: Element) -> Element | None:
         value = attr(element.find("reference"), "value")
@@ -134,7 +145,8 @@ def codeable(element: Element | None, narrative: Narrative) -> Json:
     codings = [c for c in (_coding(e) for e in (element, *element.findall("translation"))) if c]
     original = element.find("originalText")
     named = any(c.get("display") for c in codings)
-    text = "" if named and narrative.is_row(original) else narrative.text(original)
+    unsure = named and (narrative.is_row(original) or narrative.is_shared(original))
+    text = "" if unsure else narrative.text(original)
     made: Json = {}
     if codings:
         made["coding"] = codings
