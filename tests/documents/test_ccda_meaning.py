@@ -78,6 +78,13 @@ def test_words_that_several_codes_claim_name_none_of_them() -> None:
         assert [e.concept.display for e in found.entries if isinstance(e, Procedure)] == wanted
 
 
+def test_no_information_is_no_name() -> None:
+    smoking = coded("code", "72166-2", "Tobacco smoking status", "2.16.840.1.113883.6.1", inner="<originalText>No Information</originalText>")  # fmt: skip
+    body = statement("observation", "78", smoking + '<value xsi:type="CD" nullFlavor="UNK"/>')
+    found = only(read(document(section(SOCIAL, body))), SocialHistory)
+    assert (found.concept.display, found.absent_reason) == ("Tobacco smoking status", "unknown")
+
+
 def test_a_bare_assertion_is_named_by_its_template() -> None:
     smoker = coded("value", "8517006", "Former smoker", kind="CD")
     for template, name in (("78", "Tobacco smoking status"), ("85", "Tobacco use"), ("38", "Section")):

@@ -25,7 +25,7 @@ from adapters.documents.ccda.sections import (
     SOCIAL,
     VITALS,
 )
-from adapters.documents.ccda.values import Element, attr, key_of, null_flavor
+from adapters.documents.ccda.values import NO_INFORMATION, Element, attr, key_of, null_flavor
 from models.record import Section as RecordSection
 
 _T = "2.16.840.1.113883.10.20.22.4."
@@ -222,22 +222,6 @@ def _observation(place: Place, element: Element) -> list[Made]:
     return observations.observation(place, element, category) if category else []
 
 
-_NO_INFORMATION = frozenset(
-    {
-        "no information",
-        "no information available",
-        "no information found",
-        "no information recorded",
-        "no data",
-        "no data available",
-        "no data recorded",
-        "not available",
-        "not on file",
-        "no records found",
-    }
-)
-
-
 def _said(section: Section, read: bool) -> Said | None:
     """What a section says as a whole; None where a statement of it was read, or where it says nothing."""
     known = RECORD_SECTION.get(section.code)
@@ -262,7 +246,7 @@ def _is_no_information(words: str) -> bool:
     """Whether all that a section's narrative says is that it has nothing to tell; the heading of its table aside (seen in
     exports without a nullFlavor). "None" and "no known ..." are no such words: they deny."""
     last = words.rstrip(" |").rpartition("\n")[2].strip(" |.").casefold()
-    return last in _NO_INFORMATION and words.count("\n") <= 2
+    return last in NO_INFORMATION and words.count("\n") <= 2
 
 
 def statement_name(statement: Statement) -> str:

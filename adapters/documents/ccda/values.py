@@ -32,6 +32,21 @@ NULLS = {
     "TRC": ("unknown", "trace"),
 }
 """v3 NullFlavor -> FHIR data-absent-reason and words (https://terminology.hl7.org/CodeSystem-v3-NullFlavor.html)."""
+NO_INFORMATION = frozenset(
+    {
+        "no information",
+        "no information available",
+        "no information found",
+        "no information recorded",
+        "no data",
+        "no data available",
+        "no data recorded",
+        "not available",
+        "not on file",
+        "no records found",
+    }
+)
+"""Words by which exports say that they have nothing to tell, in narrative and in the names of things."""
 _TS = re.compile(r"(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\.\d+)?([+-]\d{4}|[+-]\d{2}|Z)?")
 _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?")
 _BLANKS = re.compile(r"[ \t\r\n\u00a0]+")
@@ -147,6 +162,8 @@ def codeable(element: Element | None, narrative: Narrative) -> Json:
     named = any(c.get("display") for c in codings)
     unsure = named and (narrative.is_row(original) or narrative.is_shared(original))
     text = "" if unsure else narrative.text(original)
+    if named and text.casefold() in NO_INFORMATION:
+        text = ""
     made: Json = {}
     if codings:
         made["coding"] = codings
