@@ -381,6 +381,7 @@ def _coverage_lines(chart: Chart, rows: Sequence[Coverage], rendered: Rendered) 
             "state": row.state,
             "as_of": row.as_of,
             "reason": clean(row.reason, 300),
+            "told": clean(row.told, 60),
             "unasked": tuple(clean(part, 60) for part in row.unasked),
             "offered": len(offered[(row.section, row.site)]),
             "included": len(offered[(row.section, row.site)] & shown),

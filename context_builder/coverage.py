@@ -20,6 +20,8 @@ _STATES = {
     "empty": "Asked, nothing returned",
     "none_asserted": "Asserted by the source to be none",
 }
+_DOCUMENTS = "Said by the document not to be known"
+_AS_TEXT = "Written as text only, not as entries"
 _LOST = "Incomplete"
 _PARTLY = "Asked in part, the rest is unknown"
 _SAID = {
@@ -70,7 +72,8 @@ def gaps(section: str, rows: Sequence[Coverage], level: Level, how: Wording) -> 
 
 def is_gap(row: Coverage) -> bool:
     """Whether the site may have more to say than it did."""
-    return row.state not in ("present", "none_asserted", "empty") or row.missing > 0 or row.quarantined > 0
+    told = row.missing > 0 or row.quarantined > 0 or bool(row.told)
+    return told or row.state not in ("present", "none_asserted", "empty")
 
 
 def _asserted(row: Coverage, how: Wording) -> str:
@@ -83,10 +86,21 @@ def _asserted(row: Coverage, how: Wording) -> str:
 def _said(row: Coverage, level: Level, how: Wording) -> str:
     """What happened at one site, and why."""
     lost = _lost(row)
+    if row.told:
+        return ", ".join(p for p in (_told(row, level), lost) if p)
     if row.state == "present":
         return lost or "answered, but nothing it sent can be listed here"
     detail = _detail(row, level, how) if row.state != "not_queried" else ""
     return ", ".join(p for p in (_SAID.get(row.state, ""), detail, lost) if p)
+
+
+def _told(row: Coverage, level: Level) -> str:
+    """What a document says of a section without entries, and where, as far as the level has room: "the document says: no
+    information" is neither "none known" nor "not asked"."""
+    limit = _REASON_CHARS[level]
+    where = clean(row.reason, limit) if limit and row.state == "present" else ""
+    said = clean(row.told, 60)
+    return "; ".join(p for p in (said if row.state == "present" else f"the document says: {said}", where) if p)
 
 
 def _lost(row: Coverage) -> str:
@@ -116,15 +130,27 @@ def coverage_block(
         if row.section == "demographics" and row.state in ("empty", "not_queried"):
             continue
         site = how.sites.get(row.site, "") if len(how.sites) > 1 else ""
-        if row.state != "present":
+        if row.told:
+            grouped[_DOCUMENTS if row.state != "present" else _AS_TEXT][
+                (_where(row, level), words(row.section))
+            ].append(site)
+        elif row.state != "present":
             grouped[_STATES[row.state]][(_detail(row, level, how), words(row.section))].append(site)
         if row.missing or row.quarantined:
             grouped[_LOST][(_lost(row), words(row.section))].append(site)
         if row.unasked and row.state == "present":  # in other states the reason tells it
             parts = f"not {', '.join(row.unasked)}" if _REASON_CHARS[level] else ""
             grouped[_PARTLY][(clean(parts, _UNASKED_CHARS), words(row.section))].append(site)
-    titles = (*_STATES.values(), _PARTLY, _LOST)
+    titles = (*_STATES.values(), _DOCUMENTS, _AS_TEXT, _PARTLY, _LOST)
     return [f"- {title}: {'; '.join(_group(grouped[title]))}." for title in titles if title in grouped]
+
+
+def _where(row: Coverage, level: Level) -> str:
+    """The section of the document, or its way of not knowing."""
+    limit = _REASON_CHARS[level]
+    if row.state != "present":
+        return clean(row.told, 60)
+    return clean(row.reason, limit) if limit else ""
 
 
 def _detail(row: Coverage, level: Level, how: Wording) -> str:

@@ -79,6 +79,7 @@ class CoverageLine(Frozen):
     state: str
     as_of: str = ""
     reason: str = ""
+    told: str = Field(default="", description="What documents say of a section without entries: closed list of words.")
     unasked: tuple[str, ...] = Field(default=(), description="Parts of the section that nobody asked for, as codes.")
     offered: int = 0
     included: int = 0

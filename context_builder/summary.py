@@ -329,6 +329,9 @@ def _silence(doc: ContextDocument, section: str) -> list[str]:
         if line.section != section:
             continue
         site = line.site or "the record"
+        if line.told:
+            unknown.setdefault(_told(line), []).append(site)
+            continue
         if line.state in ("present", "none_asserted"):
             said = (
                 "asserted by the source to be none" if line.state == "none_asserted" else "no entry is marked current"
@@ -346,14 +349,22 @@ def _silence(doc: ContextDocument, section: str) -> list[str]:
     return found
 
 
+def _told(line: CoverageLine) -> str:
+    """What a document says of a section without entries."""
+    return line.told if line.state == "present" else f"the document says: {line.told}"
+
+
 def _coverage(lines: Sequence[CoverageLine]) -> list[str]:
     """One sentence for each state, naming what it concerns."""
     by_state: dict[str, dict[str, list[str]]] = {}
     for line in lines:
-        if line.state in _COVERAGE_WORDS:
+        if line.told:
+            by_state.setdefault(_told(line), {}).setdefault(line.site, []).append(line.section.replace("_", " "))
+        elif line.state in _COVERAGE_WORDS:
             by_state.setdefault(line.state, {}).setdefault(line.site, []).append(line.section.replace("_", " "))
     found = []
-    for state, words in _COVERAGE_WORDS.items():
+    said = _COVERAGE_WORDS | {_told(line): _told(line) for line in lines if line.told}
+    for state, words in said.items():
         if state in by_state:
             where = "; ".join(
                 f"{', '.join(dict.fromkeys(sections))}{f' at {site}' if site else ''}"

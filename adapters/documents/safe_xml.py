@@ -6,6 +6,7 @@ the text of an entity without a word, and a dose may stand there. The prolog is 
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 from xml.parsers import expat
 
@@ -18,6 +19,12 @@ MOST_DEPTH = 100
 MOST_NODES = 1_000_000
 """Elements of one document."""
 _XINCLUDE = "{http://www.w3.org/2001/XInclude}"
+
+_SAID_TO_BE_WIDE = re.compile(
+    rb"""\A(\s*<\?xml\b[^>]{0,100}?\bencoding\s*=\s*["'])(?:utf-16|ucs-2|iso-10646-ucs-2)(?=["'])""", re.I
+)
+"""A declaration in single bytes that says each character has two: what .NET writes into a string that is then saved as
+UTF-8. The bytes are believed."""
 
 XmlFault = Literal["not_xml", "unsafe_xml", "too_deep", "too_large"]
 
@@ -39,6 +46,7 @@ def parse_xml(data: bytes) -> lxml.etree._Element:
     """The root element; raises XmlRefused. Comments and processing instructions are left out."""
     if len(data) > MOST_BYTES:
         raise XmlRefused("too_large", f"over {MOST_BYTES} bytes")
+    data = _SAID_TO_BE_WIDE.sub(rb"\1UTF-8", data, count=1)
     _check_prolog(data)
     parser = lxml.etree.XMLParser(
         resolve_entities=False,

@@ -27,11 +27,15 @@ _BLANKS = re.compile(r"[ \t\u00a0]+")
 _LINES = re.compile(r"\n{3,}")
 _RTF_KINDS = ("text/rtf", "application/rtf", "text/richtext")
 _RTF_PICTURE = re.compile(r"\{\\(?:\*\\)?(?:shppict|nonshppict|pict|objdata)\b[^{}]*\}")
+_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_SINGLE_BYTE = ("ascii", "us-ascii", "latin-1", "latin1", "l1")
+_META_CHARSET = re.compile(rb"<meta\b[^>]{0,200}?\bcharset\s*=\s*[\"']?\s*([A-Za-z0-9._-]{1,40})", re.I)
 _XML_KINDS = ("text/xml", "application/xml", "application/hl7-sdwg-ccda+xml", "application/hl7-cda+xml")
 
 
 def read_content(data: bytes, content_type: str) -> tuple[str, str]:
-    """Text of `data` and '' , or '' and the reason why there is none. The bytes are believed before the declared type."""
+    """Text of `data` and '', or '' and the reason why there is none, or text and what of the document it lacks (pages of a PDF).
+    The bytes are believed before the declared type."""
     if not data.strip():
         return "", "empty"
     if len(data) > MOST_CONTENT:
@@ -56,8 +60,9 @@ def read_content(data: bytes, content_type: str) -> tuple[str, str]:
     if kind in ("text/html", "application/xhtml+xml") or data[:200].lstrip().lower().startswith(
         (b"<!doctype html", b"<html", b"<div")
     ):
-        text = html_text(decode(data, charset))
-        return (text[:MOST_TEXT], "") if text else ("", "no text")
+        said = _META_CHARSET.search(data[:4096])
+        text, reason = _html(decode(data, charset or (said[1].decode().lower() if said else "")))
+        return (text[:MOST_TEXT], "") if text else ("", reason or "no text")
     if is_cda(data) or (kind in _XML_KINDS or kind.endswith("+xml")):
         return _xml_text(data)
     if kind == "text/plain" or (not kind and _looks_like_text(data)):
@@ -67,8 +72,12 @@ def read_content(data: bytes, content_type: str) -> tuple[str, str]:
 
 
 def decode(data: bytes, charset: str = "") -> str:
-    """Text in the declared character set, else UTF-8, else what Windows writes; without NUL."""
-    for name in (charset, "utf-8-sig", "cp1252"):
+    """Text by its byte order mark, else as UTF-8 where the bytes are that and the declared set has one byte a character
+    (text of another set that happens to be UTF-8 is not met), else in the declared set, else UTF-8, else what Windows writes;
+    without NUL."""
+    marked = next((name for mark, name in _MARKS if data.startswith(mark)), "")
+    single = charset.replace("_", "-") in _SINGLE_BYTE or charset.startswith(("iso-8859", "windows-", "cp125"))
+    for name in (marked, "utf-8" if single else "", charset, "utf-8-sig", "cp1252"):
         if not name:
             continue
         try:
@@ -84,15 +93,24 @@ def _looks_like_text(data: bytes) -> bool:
 
 
 def html_text(markup: str) -> str:
-    """Readable text of HTML: scripts and styles dropped, blocks on lines of their own, cells apart."""
+    """Readable text of HTML: scripts and styles dropped, blocks on lines of their own, cells apart; '' for none."""
+    return _html(markup)[0]
+
+
+def _html(markup: str) -> tuple[str, str]:
+    """The text, or '' and why there is none, where it is not simply empty."""
     if not markup or len(markup) > MOST_CONTENT:
-        return ""
+        return "", ""
     if "<" not in markup:
-        return markup.strip()
+        return markup.strip(), ""
+    parser = lxml.html.HTMLParser(encoding="utf-8", no_network=True, huge_tree=True)
     try:
-        root = lxml.html.document_fromstring(markup.encode("utf-8", "replace"), parser=_parser())
+        root = lxml.html.document_fromstring(markup.encode("utf-8", "replace"), parser=parser)
     except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError, ValueError):
-        return ""
+        return "", ""
+    if any(e.type == lxml.etree.ErrorTypes.ERR_RESOURCE_LIMIT for e in parser.error_log):
+        # libxml2 stops there and gives what came before: the rest of a note would be missing without a word
+        return "", "HTML nested too deeply"
     for junk in root.xpath("//script|//style|//head|//noscript|//template|//comment()"):
         parent = junk.getparent()
         if parent is not None:
@@ -103,16 +121,12 @@ def html_text(markup: str) -> str:
             block.text = "\n" + (block.text or "")
     for cell in root.iter("td", "th"):
         cell.tail = " " + (cell.tail or "")
-    return _tidy(str(root.text_content()))
+    return _tidy(str(root.text_content())), ""
 
 
 def _tidy(text: str) -> str:
     lines = (_BLANKS.sub(" ", line).strip() for line in text.split("\n"))
     return _LINES.sub("\n\n", "\n".join(lines)).strip()
-
-
-def _parser() -> lxml.html.HTMLParser:
-    return lxml.html.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
 
 
 def _rtf_text(data: bytes) -> tuple[str, str]:
@@ -145,17 +159,27 @@ def _xml_text(data: bytes) -> tuple[str, str]:
 def _pdf_text(data: bytes) -> tuple[str, str]:
     try:
         document = pypdf.PdfReader(io.BytesIO(data), strict=False)
-        if document.is_encrypted:
+        if document.is_encrypted and not document.decrypt(""):  # many are only locked against editing
             return "", "encrypted PDF"
-        pages, size = [], 0
-        for page in document.pages[:MOST_PAGES]:
+        pages, size, pictures = [], 0, list[str]()
+        for number, page in enumerate(document.pages[:MOST_PAGES], 1):
             text = page.extract_text() or ""
             pages.append(text)
             size += len(text)
+            if not text.strip() and _has_picture(page):
+                pictures.append(str(number))
             if size > MOST_TEXT:
                 break
+        lacking = (
+            [f"no text layer on page {', '.join(pictures[:10])}{', ...' if len(pictures) > 10 else ''}"]
+            if pictures
+            else []
+        )
+        if len(document.pages) > MOST_PAGES:
+            lacking.append(f"pages after {MOST_PAGES}: {len(document.pages) - MOST_PAGES}")
     except (
         pypdf.errors.PyPdfError,
+        NotImplementedError,
         ValueError,
         KeyError,
         TypeError,
@@ -167,4 +191,11 @@ def _pdf_text(data: bytes) -> tuple[str, str]:
         # pypdf lets the errors of a damaged file's objects through as they come
         return "", "damaged PDF"
     joined = "\n\n".join(pages).strip()
-    return (joined[:MOST_TEXT], "") if joined else ("", "scanned PDF, no text layer")
+    return (joined[:MOST_TEXT], "; ".join(lacking)) if joined else ("", "scanned PDF, no text layer")
+
+
+def _has_picture(page: pypdf.PageObject) -> bool:
+    """Whether a page shows an image or a form: something is there that has no words."""
+    resources = page.get("/Resources")
+    held = resources.get_object() if resources is not None else None
+    return isinstance(held, dict) and bool(held.get("/XObject"))

@@ -104,7 +104,7 @@ def settle_coverage(coverage: Iterable[Coverage], entries: Sequence[AnyEntry]) -
     lines = {(c.section, c.site): c for c in sorted(set(coverage), key=lambda c: (c.as_of, c.state))}
     settled = []
     for (section, site), line in sorted(lines.items()):
-        if line.state == "present" and not line.quarantined and not line.missing:
+        if line.state == "present" and not line.quarantined and not line.missing and not line.told:
             here = [e for e in entries if e.section == section and any(o.site == site for o in e.origins)]
             if here and none_asserted(here):
                 line = msgspec.structs.replace(line, state="none_asserted")

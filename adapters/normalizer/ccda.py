@@ -17,6 +17,8 @@ from adapters.documents.ccda import header
 from adapters.documents.ccda.document import Document, is_cda
 from adapters.documents.ccda.made import Made
 from adapters.documents.ccda.reading import Fate, Reading, Statement, read_document, statement_name
+from adapters.documents.ccda.sections import RECORD_SECTION
+from adapters.documents.ccda.values import NULLS
 from adapters.documents.safe_xml import XmlRefused
 from adapters.normalizer.base import Neighbours, Source
 from adapters.normalizer.documents import content_of
@@ -24,6 +26,7 @@ from adapters.normalizer.read import parse
 from adapters.normalizer.rules import NormalizationRules
 from models.record import (
     RESOURCE_TYPE_OF_SECTION,
+    TEXT_ONLY,
     AnyEntry,
     Coverage,
     Flag,
@@ -65,6 +68,15 @@ def patient_of(data: bytes) -> tuple[list[tuple[str, str]], str]:
         return [], ""
     named, key = header.patient_key(document)
     return [(i["system"], i["value"]) for i in named], key
+
+
+def heads_of(data: bytes) -> list[dict[str, Any]]:
+    """The patients that a document's head describes, as Patient resources in R4's shape; [] for what cannot be read."""
+    try:
+        document = Document.parse(data)
+    except XmlRefused:
+        return []
+    return [made.item for made in header.patients(document)] if document is not None else []
 
 
 def read_ccda(
@@ -201,26 +213,26 @@ class _Glue:
                 resource_type=STATEMENT,
                 resource_id=hashlib.sha256(self.document.path(statement.element).encode()).hexdigest()[:16],
                 source=f"{self.raw.resource_type}/{self.raw.resource_id}{self.within}#{self.document.path(statement.element)}",
+                section=RECORD_SECTION.get(statement.section.code) if statement.section else None,
                 content=lxml.etree.tostring(statement.element, with_tail=False)[:100_000],
             )
         )
 
 
 def _told(reading: Reading, raw: RawResource) -> Iterable[Coverage]:
-    """What the document says of sections without entries: in words only, or that it has no information."""
+    """What the document says of sections without entries: as text only, or that it has no information, and which of its
+    ways of not knowing it is."""
     for said in reading.said:
-        words = (
-            "in words only: the document's text has them, no entry does"
-            if said.words_only
-            else f"the document has no information about it (nullFlavor {said.null_flavor})"
-        )
+        name = f"{said.section.replace('_', ' ')} {said.code}"
+        told = TEXT_ONLY if said.words_only else NULLS.get(said.null_flavor, NULLS["NI"])[1]
         yield Coverage(
             section=said.section,
             site=raw.site,
             state="present" if said.words_only else "not_queried",
             resource_type=RESOURCE_TYPE_OF_SECTION[said.section],
             as_of=raw.retrieved if said.words_only else "",
-            reason=words,
-            offered=int(said.words_only),
-            missing=int(said.words_only),
+            told=told,
+            reason=f"see section {name} of the document"
+            if said.words_only
+            else f"nullFlavor {said.null_flavor} of {name}",
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from models.record import (
     RESOURCE_TYPE_OF_SECTION,
     SECTIONS,
+    TEXT_ONLY,
     Allergy,
     AnyEntry,
     Coverage,
@@ -31,8 +32,9 @@ def coverage_from_entries(
 ) -> tuple[Coverage, ...]:
     """`present` or `none_asserted` where there are entries; `failed` where all that came is in quarantine;
     `not_queried` elsewhere (a file is no answer of a site). A quarantined Observation may belong to any of its sections
-    and counts with the results. `told`: what documents say of sections that no entry of theirs speaks for: in words only
-    (`present`, and something is missing), or that they have no information (`not_queried`, with that reason)."""
+    and counts with the results. `told`: what documents say of sections that no entry of theirs speaks for: as text only
+    (`present`, whatever other entries there are, and not complete), or that they have no information (`not_queried`,
+    unless somebody has)."""
     rejected, said_of = list(quarantine), list(told)
     found = []
     for site in sorted(set(sites)):
@@ -46,13 +48,13 @@ def coverage_from_entries(
             elif bad and not here:
                 state, said = "failed", f"in quarantine: {', '.join(sorted({r.reason for r in bad}))}"
             words = [t for t in said_of if t.site == site and t.section == section]
-            silent = sum(t.missing for t in words)
-            if silent:
-                state, said = "present", next(t.reason for t in words if t.missing)
-            elif words and state == "not_queried":
-                said = words[0].reason
-            retrieved = max((o.retrieved for e in here for o in e.origins), default="") or (
-                words[0].as_of if silent else ""
+            text_only = [t for t in words if t.told == TEXT_ONLY]
+            told_by = text_only or (words if state == "not_queried" else [])
+            if told_by:
+                state = "present" if text_only else state
+                said = "; ".join(dict.fromkeys(t.reason for t in told_by))
+            retrieved = max((o.retrieved for e in here for o in e.origins), default="") or max(
+                (t.as_of for t in text_only), default=""
             )
             resources = {(o.resource_type, o.resource_id) for e in here for o in e.origins if o.site == site}
             found.append(
@@ -63,10 +65,10 @@ def coverage_from_entries(
                     resource_type=RESOURCE_TYPE_OF_SECTION[section],
                     as_of=retrieved,
                     reason=said,
-                    offered=len(resources) + len(bad) + silent,
+                    told=", ".join(dict.fromkeys(t.told for t in told_by)),
+                    offered=len(resources) + len(bad),
                     stored=len(resources),
                     quarantined=len(bad),
-                    missing=silent,
                 )
             )
     return tuple(found)

@@ -143,7 +143,7 @@ def attachment(source: Source, item: Json, path: str) -> Attachment:
         title=title,
         url=url,
         text=text,
-        readable=not reason,
+        readable=bool(text) or not reason,
         reason=reason,
         size=len(data) if data is not None else (int(size) if size is not None else None),
         path=path,
@@ -184,5 +184,5 @@ def _unreadable(source: Source, attachments: tuple[Attachment, ...]) -> None:
     for item in attachments:
         if not item.readable:
             source.flag("unreadable_content", f"{item.path}: {item.reason}")
-        elif len(item.text) >= MOST_TEXT:
-            source.flag("truncated_text", item.path)
+        elif item.reason or len(item.text) >= MOST_TEXT:
+            source.flag("truncated_text", f"{item.path}: {item.reason}" if item.reason else item.path)

@@ -12,7 +12,14 @@ from models.record.coding import (
     Quantity,
     ReferenceRange,
 )
-from models.record.coverage import RESOURCE_TYPE_OF_SECTION, SECTIONS, Coverage, CoverageState, Section
+from models.record.coverage import (
+    RESOURCE_TYPE_OF_SECTION,
+    SECTIONS,
+    TEXT_ONLY,
+    Coverage,
+    CoverageState,
+    Section,
+)
 from models.record.dates import PartialDate
 from models.record.entries import (
     Activity,
@@ -52,6 +59,7 @@ from models.record.schema import json_schema
 __all__ = [
     "RESOURCE_TYPE_OF_SECTION",
     "SECTIONS",
+    "TEXT_ONLY",
     "Activity",
     "Address",
     "Allergy",

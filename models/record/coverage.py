@@ -62,6 +62,10 @@ RESOURCE_TYPE_OF_SECTION: dict[Section, str] = {
 }
 
 
+TEXT_ONLY = "written as text only"
+"""Coverage.told of a section that a document has in words and not as entries."""
+
+
 class Coverage(Value, frozen=True):
     """What happened when one section was asked of one site."""
 
@@ -71,6 +75,13 @@ class Coverage(Value, frozen=True):
     resource_type: Annotated[str, Meta(description="FHIR type that was asked for.")] = ""
     as_of: Annotated[str, Meta(description="When this was last true, ISO 8601 UTC; empty when never asked.")] = ""
     reason: Annotated[str, Meta(description="Why, in words without PHI (status, OperationOutcome code, cap).")] = ""
+    told: Annotated[
+        str,
+        Meta(
+            description="What documents say of the section where none of their entries speaks for it: `written as text "
+            "only`, or why they have no information (`no information`, `not asked`, ...). Closed list of words."
+        ),
+    ] = ""
     unasked: Annotated[
         tuple[str, ...], Meta(description="Parts of the section nobody asked for, as category codes.")
     ] = ()
@@ -83,4 +94,4 @@ class Coverage(Value, frozen=True):
     def complete(self) -> bool:
         """True when the section can be read as all the site had to say."""
         whole = self.state in ("present", "none_asserted", "empty") and not self.unasked
-        return whole and self.missing == 0 and self.quarantined == 0
+        return whole and not self.told and self.missing == 0 and self.quarantined == 0

@@ -20,7 +20,8 @@ def normalize(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="Bundle, NDJSON or single resources (.json, .ndjson, .xml, .gz), or a folder."
+            metavar="FILE...",
+            help="Bundle, NDJSON or single resources (.json, .ndjson, .xml, .gz), a package of them (.zip), or a folder.",
         ),
     ],
     patient: Patient = None,
@@ -42,6 +43,7 @@ def normalize(
         from service.cli import judging
 
         verdicts = judging.judged(result.resources, result.normalized)
+    output.warn(result.document["warnings"])
     if as_json:
         output.emit(result.document | ({"judged": verdicts} if verdicts else {}))
         return

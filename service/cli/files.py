@@ -1,139 +1,30 @@
-"""Files on disk -> raw resources -> record entries and charts, patient by patient."""
+"""What files hold -> record entries and charts, patient by patient."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from adapters.documents.packed import BadGzip, gunzip
-from adapters.normalizer import Normalized, assemble, coverage_from_entries, parse_file
+from adapters.normalizer import Normalized, assemble, coverage_from_entries
 from adapters.normalizer import normalize as normalize_resources
-from adapters.normalizer.ccda import CDA, patient_of
-from adapters.normalizer.fhir_xml import json_of
 from models.record import (
-    RESOURCE_TYPE_OF_SECTION,
     AnyEntry,
     Chart,
     Demographics,
+    Missing,
     RawResource,
     Rejected,
-    RejectReason,
 )
 from models.record.dates import is_partial_date, precision
-from service.cli import terminology_releases
+from service.cli import persons
+from service.cli.loaded import SITE, TENANT, UNNAMED, Loaded, ledger_row, rejected_row
+from service.cli.loaded import load as load  # the rooms that read files know this module
 from service.cli.output import CommandError
-
-TENANT, SITE = "local", "file"
-UNNAMED = "unknown"
-"""Patient id for files in which no resource says whose it is."""
-SUFFIXES = (".json", ".ndjson", ".jsonl", ".xml", ".json.gz", ".ndjson.gz", ".jsonl.gz", ".xml.gz")
-PATIENTS_TYPES = frozenset(RESOURCE_TYPE_OF_SECTION.values()) | {"MedicationStatement", "MedicationOrder", CDA}
-"""Types whose resources are somebody's even where they do not say whose; all others may be shared by every patient
-(practitioners, medications, provenance, ...)."""
-
-
-class _Reference(msgspec.Struct):
-    reference: str = ""
-
-
-class _Subject(msgspec.Struct):
-    """The fields that say whose a resource is; everything else is skipped."""
-
-    subject: _Reference | None = None
-    patient: _Reference | None = None
-    beneficiary: _Reference | None = None
-
-
-class _Identifier(msgspec.Struct):
-    system: str = ""
-    value: str = ""
-
-
-class _Identified(msgspec.Struct):
-    identifier: list[_Identifier] = []
-
-
-_subject_decoder = msgspec.json.Decoder(_Subject)
-_identified_decoder = msgspec.json.Decoder(_Identified)
-
-
-@dataclass
-class Loaded:
-    """What the files held."""
-
-    instant: str
-    resources: list[RawResource] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    aliases: dict[str, str] = field(default_factory=dict)
-    """Bundle fullUrl -> Type/id, for whatever is referred to by its fullUrl."""
-    _known: dict[tuple[str, str], str] | None = None
-
-    def owner(self, resource: RawResource) -> str | None:
-        """The patient a resource says it belongs to; None when it does not say."""
-        if resource.resource_type == "Patient":
-            return resource.resource_id
-        if resource.resource_type == CDA:
-            return self._document_owner(resource)
-        try:
-            found = _subject_decoder.decode(json_of(resource))
-        except (msgspec.DecodeError, UnicodeDecodeError):  # an oddly shaped subject names nobody
-            return None
-        for reference in (found.subject, found.patient, found.beneficiary):
-            if reference is not None and reference.reference:
-                return self._patient_id(reference.reference)
-        return None
-
-    def _document_owner(self, resource: RawResource) -> str | None:
-        """The Patient among the resources who has an identifier of the document's patient; else that identifier."""
-        named, key = patient_of(resource.content)
-        known = self._identifiers()
-        return next((known[i] for i in named if i in known), key) or None
-
-    def _identifiers(self) -> dict[tuple[str, str], str]:
-        """Identifier (system, value) -> id of the Patient who has it."""
-        if self._known is None:
-            self._known = {}
-            for resource in self.resources:
-                if resource.resource_type == "Patient":
-                    try:
-                        found = _identified_decoder.decode(json_of(resource)).identifier
-                    except (msgspec.DecodeError, UnicodeDecodeError):
-                        continue
-                    self._known.update({(i.system, i.value): resource.resource_id for i in found})
-        return self._known
-
-    def _patient_id(self, reference: str) -> str | None:
-        reference = self.aliases.get(reference, reference)
-        if reference.startswith(("#", "?")) or "?" in reference:
-            return None
-        if reference.startswith("urn:"):
-            return reference.rpartition(":")[2]
-        parts = reference.partition("/_history/")[0].split("/")
-        return parts[-1] if len(parts) >= 2 and parts[-2] == "Patient" else None
-
-    def by_patient(self) -> dict[str, list[RawResource]]:
-        """Resources of each patient, shared ones left out. Unowned resources are the only patient's, else UNNAMED."""
-        owned: dict[str, list[RawResource]] = {}
-        unowned: list[RawResource] = []
-        for resource in self.resources:
-            owner = self.owner(resource)
-            if owner:
-                owned.setdefault(owner, []).append(resource)
-            elif resource.resource_type in PATIENTS_TYPES:
-                unowned.append(resource)
-        if unowned:
-            only = next(iter(owned)) if len(owned) == 1 else UNNAMED
-            owned.setdefault(only, []).extend(unowned)
-        return dict(sorted(owned.items()))
-
-    def shared(self) -> list[RawResource]:
-        """Resources that belong to no patient (practitioners, medications, ...)."""
-        return [r for r in self.resources if r.resource_type not in PATIENTS_TYPES and not self.owner(r)]
+from service.store.ledgers import merge_ledgers
 
 
 @dataclass(frozen=True)
@@ -157,48 +48,51 @@ def instant(as_of: str | None) -> str:
     return f"{as_of}T23:59:59Z" if precision(as_of) == "day" else as_of
 
 
-def load(
-    paths: Sequence[Path], *, instant: str, max_bytes: int, progress: Callable[[Path], None] | None = None
-) -> Loaded:
-    """Read all files. A named file that cannot be read is an error; inside a folder it goes to quarantine."""
-    terminology_releases.use_imported()
-    loaded = Loaded(instant=instant)
-    for path, in_folder in _expand(paths):
-        if progress:
-            progress(path)
-        try:
-            data = _read(path, max_bytes)
-        except CommandError as error:
-            if not in_folder:
-                raise
-            reason: RejectReason = "too_large" if error.code == "too_large" else "not_json"
-            loaded.rejected.append(Rejected(site=SITE, reason=reason, detail=error.code, source=path.name))
-            continue
-        resources, rejected = parse_file(data, path.name, tenant=TENANT, site=SITE, retrieved=instant)
-        loaded.resources.extend(resources)
-        loaded.rejected.extend(rejected)
-        loaded.aliases.update({r.full_url: f"{r.resource_type}/{r.resource_id}" for r in resources if r.full_url})
-    if not loaded.resources:
-        raise _nothing(loaded)
-    return loaded
-
-
 def by_patient(loaded: Loaded, patient: str | None) -> tuple[list[RawResource], Normalized, dict[str, list[AnyEntry]]]:
     """The resources of all (or of one, with what is shared), what became of them, and the entries of each patient."""
     groups = loaded.by_patient()
     if patient is not None:
         patient = patient.removeprefix("Patient/")
-        groups = {patient: _only(groups, patient)}
-        resources, rejected = groups[patient] + loaded.shared(), _rejected_of(loaded, groups[patient])
+        groups = {patient: _only(loaded, groups, patient)}
+        resources, rejected = _with_shared(loaded, groups[patient]), _rejected_of(loaded, groups[patient])
     else:
         resources, rejected = loaded.resources, loaded.rejected
-    normalized = normalize_resources(resources, rejected=rejected)
-    owner = {(r.resource_type, r.resource_id): pid for pid, group in groups.items() for r in group}
+    normalized = _normalized(resources, rejected, loaded.missing)
+    owner = {(r.site, r.resource_type, r.resource_id): pid for pid, group in groups.items() for r in group}
     parts: dict[str, list[AnyEntry]] = {pid: [] for pid in groups}
     for entry in normalized.entries:
         origin = entry.origin
-        parts.setdefault(owner.get((origin.resource_type, origin.resource_id), UNNAMED), []).append(entry)
+        parts.setdefault(owner.get((origin.site, origin.resource_type, origin.resource_id), UNNAMED), []).append(entry)
     return resources, normalized, parts
+
+
+def _with_shared(loaded: Loaded, own: list[RawResource]) -> list[RawResource]:
+    """A patient's resources, and those of their files that belong to nobody."""
+    sites = {r.site for r in own}
+    return own + [r for r in loaded.shared() if r.site in sites]
+
+
+def _normalized(resources: list[RawResource], rejected: list[Rejected], missing: list[Missing]) -> Normalized:
+    """All sites, each by itself: what has the same type and id at two of them are two things."""
+    by_site: dict[str, list[RawResource]] = {}
+    for resource in resources:
+        by_site.setdefault(resource.site, []).append(resource)
+    first, *others = [by_site[site] for site in sorted(by_site)] or [[]]
+    found = [normalize_resources(first, rejected=rejected, missing=missing), *map(normalize_resources, others)]
+    if not others:
+        return found[0]
+    return Normalized(
+        entries=tuple(e for n in found for e in n.entries),
+        quarantine=tuple(q for n in found for q in n.quarantine),
+        ledger=merge_ledgers([n.ledger for n in found]),
+        dispositions={name: fate for n in reversed(found) for name, fate in n.dispositions.items()},
+        coverage=tuple(c for n in found for c in n.coverage),
+    )
+
+
+def sites_of(entries: Iterable[AnyEntry]) -> list[str]:
+    """The sites of a patient's entries: one, but for files that had to be kept apart."""
+    return sorted({o.site for e in entries for o in e.origins}) or [SITE]
 
 
 def normalize(loaded: Loaded, patient: str | None) -> Result:
@@ -207,7 +101,7 @@ def normalize(loaded: Loaded, patient: str | None) -> Result:
     entries: list[AnyEntry] = []
     patients = []
     for pid, part in parts.items():
-        chart = assemble(TENANT, pid, part, coverage_from_entries(part, (SITE,)), as_of=loaded.instant)
+        chart = assemble(TENANT, pid, part, coverage_from_entries(part, sites_of(part)), as_of=loaded.instant)
         entries.extend(chart.entries)
         patients.append({"id": pid, **_identity(chart), "entries": len(chart.entries)})
     ledger = normalized.ledger
@@ -216,6 +110,8 @@ def normalize(loaded: Loaded, patient: str | None) -> Result:
         "quarantine": [rejected_row(r) for r in normalized.quarantine],
         "ledger": ledger_row(ledger),
         "patients": patients,
+        "packages": [{"file": p.name, "members": [m.to_dict() for m in p.members]} for p in loaded.packages],
+        "warnings": persons.warnings_of(loaded, patient),
     }
     return Result(tuple(entries), normalized, patients, document, tuple(resources))
 
@@ -230,109 +126,36 @@ def chart_of(loaded: Loaded, patient: str | None) -> Chart:
             "(`chartbrief normalize FILE` lists them with their names)",
             count=len(groups),
             patients=list(groups)[:100],
+            warnings=loaded.warnings,
         )
     pid = patient.removeprefix("Patient/") if patient is not None else next(iter(groups), UNNAMED)
-    own = _only(groups, pid) if groups else []
+    own = _only(loaded, groups, pid) if groups else []
     rejected = _rejected_of(loaded, own)
-    normalized = normalize_resources(own + loaded.shared(), rejected=rejected)
+    normalized = _normalized(_with_shared(loaded, own), rejected, loaded.missing)
     coverage = coverage_from_entries(
-        normalized.entries, (SITE,), quarantine=normalized.quarantine, told=normalized.coverage
+        normalized.entries,
+        sites_of(normalized.entries),
+        quarantine=normalized.quarantine,
+        told=normalized.coverage,
     )
     return assemble(TENANT, pid, normalized.entries, coverage, as_of=loaded.instant, ledger=normalized.ledger)
 
 
-def rejected_row(rejected: Rejected) -> dict[str, Any]:
-    """A quarantined item for people and programs: its size, not its bytes (the file still has them)."""
-    row = rejected.to_dict()
-    row.pop("content", None)
-    return row | {"bytes": len(rejected.content)}
-
-
-def ledger_row(ledger: Any) -> dict[str, Any]:
-    """The ledger with all its numbers, zeros too."""
-    return {
-        "offered": ledger.offered,
-        "stored": ledger.stored,
-        "quarantined": ledger.quarantined,
-        "reported_missing": ledger.reported_missing,
-        "by_type": ledger.by_type,
-    }
-
-
-def _expand(paths: Iterable[Path]) -> Iterable[tuple[Path, bool]]:
-    for path in paths:
-        if not path.is_dir():
-            yield path, False
-            continue
-        inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(SUFFIXES))
-        if not inside:
-            raise CommandError(
-                "empty_directory", f"no {', '.join(SUFFIXES[:3])} (or .gz) file in {path}", file=str(path)
-            )
-        for member in inside:
-            yield member, True
-
-
-def _read(path: Path, max_bytes: int) -> bytes:
-    try:
-        if path.stat().st_size > max_bytes:
-            raise _too_large(path, max_bytes)
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise CommandError("file_not_found", f"no such file: {path}", file=str(path)) from None
-    except OSError as error:
-        raise CommandError("file_unreadable", f"cannot read {path}: {error.strerror}", file=str(path)) from None
-    if data[:2] == b"\x1f\x8b" or path.name.lower().endswith(".gz"):
-        data = _unpack(path, data, max_bytes)
-    if not data.strip():
-        raise CommandError("empty_file", f"the file is empty: {path}", file=str(path))
-    return data
-
-
-def _unpack(path: Path, data: bytes, max_bytes: int) -> bytes:
-    """Gunzip with a ceiling: a few kB may unpack to gigabytes. Several members in one file are legal gzip."""
-    try:
-        return gunzip(data, max_bytes)
-    except BadGzip as error:
-        if error.code == "too_large":
-            raise _too_large(path, max_bytes) from None
-        words = "the gzip stream is cut off" if error.code == "cut_off" else "not a gzip file"
-        raise CommandError("not_gzip", f"{words}: {path}", file=str(path)) from None
-
-
-def _too_large(path: Path, max_bytes: int) -> CommandError:
-    return CommandError(
-        "too_large",
-        f"{path} is larger than {max_bytes // 1_000_000} MB; split it (NDJSON splits by lines) or raise --max-mb",
-        file=str(path),
-        limit_bytes=max_bytes,
-    )
-
-
-def _nothing(loaded: Loaded) -> CommandError:
-    reasons = {r.reason for r in loaded.rejected}
-    code = "not_json" if reasons == {"not_json"} else "no_resources"
-    words = "the input is not JSON" if code == "not_json" else "the input holds no FHIR resource that can be read"
-    if any("XML" in r.detail or "xml" in r.reason for r in loaded.rejected):
-        words += "; of XML, FHIR and C-CDA are read"
-    normalized = normalize_resources([], rejected=loaded.rejected)
-    return CommandError(
-        code,
-        words,
-        details=[f"{r.source}: {r.reason}{': ' + r.detail if r.detail else ''}" for r in loaded.rejected[:10]],
-        document={
-            "entries": [],
-            "quarantine": [rejected_row(r) for r in normalized.quarantine],
-            "ledger": ledger_row(normalized.ledger),
-            "patients": [],
-        },
-    )
-
-
-def _only(groups: dict[str, list[RawResource]], patient: str) -> list[RawResource]:
+def _only(loaded: Loaded, groups: dict[str, list[RawResource]], patient: str) -> list[RawResource]:
+    """The resources of one patient, where the id is that of one person."""
     if patient not in groups:
+        people = "; ".join(f"{pid} ({persons.who(group)})" for pid, group in list(groups.items())[:5])
         raise CommandError(
-            "unknown_patient", "no resource of the input belongs to that patient", patients=list(groups)[:100]
+            "unknown_patient",
+            f"no resource of the input belongs to that patient; the input is about {people}",
+            patients=list(groups)[:100],
+        )
+    if any(pid.startswith(f"{patient} (") for pid in groups):
+        raise CommandError(
+            "patients_differ",
+            "the files name two people by that id; give their files in separate commands",
+            patients=[pid for pid in groups if pid == patient or pid.startswith(f"{patient} (")],
+            warnings=[w for w in loaded.warnings if w["patient"] == patient],
         )
     return groups[patient]
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ EXIT_OF_CODE: dict[str, int] = {
     "interrupted": INTERRUPTED,
     "unknown_patient": NOT_FOUND,
     "several_patients": NOT_FOUND,
+    "patients_differ": NOT_FOUND,
     "unknown_site": NOT_FOUND,
     "unknown_endpoint": NOT_FOUND,
     "several_endpoints": NOT_FOUND,
@@ -144,6 +146,15 @@ def emit_error(error: CommandError, as_json: bool) -> None:
         sys.stderr.write(json.dumps(document, ensure_ascii=False) + "\n")
     if as_json:
         emit(document | error.document)
+
+
+def warn(warnings: Iterable[dict[str, Any]]) -> None:
+    """Warnings on stderr, one a line: words on a terminal, JSON for programs."""
+    for warning in warnings:
+        if sys.stderr.isatty():
+            stderr().print(f"warning: {warning['message']}", markup=False, style="yellow")
+        else:
+            sys.stderr.write(json.dumps({"warning": warning}, ensure_ascii=False) + "\n")
 
 
 def stdout() -> Console:

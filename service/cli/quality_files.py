@@ -11,7 +11,8 @@ import msgspec
 from adapters.normalizer import assemble, coverage_from_entries
 from models.quality import NotComparable, QualityReport, Tally, Trend, account, compare, make_report, measure
 from models.record import Coverage
-from service.cli.files import SITE, TENANT, Loaded, by_patient
+from service.cli.files import by_patient, sites_of
+from service.cli.loaded import SITE, TENANT, Loaded
 from service.cli.output import CommandError
 from service.page.quality import quality_page
 from service.quality import raw_of
@@ -31,7 +32,7 @@ def of_files(loaded: Loaded, patient: str | None = None, *, whole: bool = False)
     torn = coverage_from_entries((), (SITE,), quarantine=normalized.quarantine)  # it may be anybody's
     unread = {line.section for line in torn if line.state == "failed"}
     for pid, part in parts.items():
-        coverage = coverage_from_entries(part, (SITE,), told=told)
+        coverage = coverage_from_entries(part, sites_of(part), told=told)
         if whole:
             coverage = tuple(line if line.section in unread else _as_empty(line) for line in coverage)
         measured = measure(assemble(TENANT, pid, part, coverage, as_of=loaded.instant), raw=raw)

@@ -136,10 +136,12 @@ def _build(chart: Chart, request: ContextRequest) -> ContextDocument:
 
 
 def _chart(bundle: list[Path], patient: str | None, as_of: str | None, max_mb: int) -> Chart:
-    from service.cli import files
+    from service.cli import files, output, persons
 
     loaded = files.load(bundle, instant=files.instant(as_of), max_bytes=max_mb * 1_000_000)
-    return files.chart_of(loaded, patient)
+    found = files.chart_of(loaded, patient)
+    output.warn(persons.warnings_of(loaded, patient))
+    return found
 
 
 @contextmanager

@@ -82,6 +82,14 @@ def normalized(result: Result) -> None:
         for code, count in flags.most_common():
             row(remarks, code, count)
         console.print(remarks)
+    for package in result.document["packages"]:
+        members = table(f"Package {package['file']}", "member", "became", ">resources", "why")
+        for member in package["members"][:MOST_ROWS]:
+            why = "; ".join(w for w in (member.get("reason", ""), member.get("remark", "")) if w)
+            row(members, member["name"], member["became"].replace("_", " "), member.get("resources", 0), why)
+        console.print(members)
+        if len(package["members"]) > MOST_ROWS:
+            console.print(f"... and {len(package['members']) - MOST_ROWS} more (--json lists all)")
     if result.normalized.quarantine:
         broken = table(f"Quarantine ({len(result.normalized.quarantine)})", "where", "what", "reason", "detail")
         for item in result.normalized.quarantine[:MOST_ROWS]:

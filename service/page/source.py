@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.record import AnyEntry, Origin
+from service.page.places import ContentOf, is_place, statement
 
 MOST_TEXT = 4000
 """Characters of one string shown; a document's base64 tells nobody anything. The API gives all of it."""
@@ -93,8 +94,9 @@ def origins(entries: Sequence[AnyEntry]) -> list[tuple[AnyEntry, Origin]]:
     return list(found.values())
 
 
-def source(title: str, origin: Origin, content: bytes | None) -> Source:
-    """The resource of an origin; `content` None when it is not kept any more."""
+def source(title: str, origin: Origin, content: bytes | None, content_of: ContentOf = lambda *_: None) -> Source:
+    """The resource of an origin; `content` None when it is not kept any more. Of what was read from a document, the
+    statement in the document is shown; `content_of` gives the Binary that a document stands in."""
     rows = (
         ("Site", origin.site),
         ("API", origin.api),
@@ -111,7 +113,7 @@ def source(title: str, origin: Origin, content: bytes | None) -> Source:
         state = "This version of the resource is no longer kept."
     else:
         try:
-            made = runs(content, origin.path)
+            made = _statement_runs(origin, content, content_of) or runs(content, origin.path)
         except (ValueError, RecursionError):
             state = "The resource cannot be shown as text."
     return Source(
@@ -122,6 +124,13 @@ def source(title: str, origin: Origin, content: bytes | None) -> Source:
         state=state,
         runs=made,
     )
+
+
+def _statement_runs(origin: Origin, content: bytes, content_of: ContentOf) -> tuple[Run, ...]:
+    if not is_place(origin):
+        return ()
+    place, xml = statement(origin, content, content_of)
+    return (Run("name", place, False), Run("", "\n", False), Run("string", _shortened(xml), True)) if xml else ()
 
 
 def runs(content: bytes, path: str) -> tuple[Run, ...]:

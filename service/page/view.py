@@ -13,6 +13,7 @@ from models.record import SECTIONS, Chart, Coverage, Observation, Result, Vital
 from models.record.dates import age_years
 from service.page.items import Item, Keys, href, listings, title
 from service.page.pivot import pivot
+from service.page.places import with_referred
 from service.page.source import Source, origins, source
 from service.page.words import (
     KIND_TITLES,
@@ -123,7 +124,7 @@ def coverage(chart: Chart, now: datetime) -> tuple[SiteCoverage, ...]:
     for site, lines in sorted(by_site.items()):
         lines.sort(key=lambda c: order[c.section])
         newest = max((c.as_of for c in lines if c.as_of), default="")
-        unknown = tuple(_unknown(c) for c in lines if c.state not in ANSWERED or c.missing or c.quarantined)
+        unknown = tuple(_unknown(c) for c in lines if c.state not in ANSWERED or c.missing or c.quarantined or c.told)
         found.append(SiteCoverage(site, ago(newest, now), newest, tuple(_chip(c) for c in lines), unknown))
     return tuple(found)
 
@@ -188,14 +189,15 @@ def omitted(chart: Chart, document: ContextDocument) -> dict[str, Any]:
 def sources(
     chart: Chart, entry_ids: Sequence[str], content_of: Callable[[str, str, str, str], bytes | None]
 ) -> tuple[list[Source], int]:
-    """The sources behind entries, and how many more there are than are shown.
+    """The sources behind entries, and of what a report or a visit of a document refers to in it; how many more there are than
+    are shown.
 
     `content_of(site, type, id, version)` gives the bytes, None when they are gone.
     """
     by_id = {e.id: e for e in chart.entries}
-    found = origins([by_id[i] for i in dict.fromkeys(entry_ids) if i in by_id])
+    found = origins(with_referred(chart, [by_id[i] for i in dict.fromkeys(entry_ids) if i in by_id]))
     shown = [
-        source(title(entry), o, content_of(o.site, o.resource_type, o.resource_id, o.version))
+        source(title(entry), o, content_of(o.site, o.resource_type, o.resource_id, o.version), content_of)
         for entry, o in found[:MOST_SOURCES]
     ]
     return shown, len(found) - len(shown)
@@ -237,7 +239,7 @@ def _gap_reason(line: Coverage) -> str:
         extra.append(f"{line.quarantined} unreadable, kept in quarantine")
     if line.missing:
         extra.append(f"{line.missing} reported but not received")
-    return "; ".join([line.reason, *extra] if line.reason else extra)
+    return "; ".join(part for part in (line.told, line.reason, *extra) if part)
 
 
 def _first(values: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from service.store.ledgers import add_to_ledger
 from service.store.quarantine import set_aside
 from service.store.words import as_json
 
-READING = "4"
+READING = "5"
 """Raise when the normalizer reads differently: the next commit of each patient then reads everything again."""
 
 _CURRENT = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from models.record import (
     Result,
     Vital,
 )
+from models.record.dates import is_partial_date
 
 pytestmark = [
     pytest.mark.corpus,
@@ -86,6 +88,32 @@ def test_whole_documents_have_their_patient_and_their_text() -> None:
             if b"<recordTarget" in path.read_bytes() and not found.quarantine:
                 assert [e for e in found.entries if isinstance(e, Demographics)], path.name
                 assert b"<text" not in path.read_bytes() or [e for e in found.entries if isinstance(e, Note)], path.name
+
+
+@pytest.mark.parametrize("folder", SETS)
+def test_no_date_and_no_number_is_invented(folder: str) -> None:
+    """Every date stands in the document digit by digit, and every number as it was sent."""
+    dates = numbers = 0
+    for path, found in read_set(folder):
+        source = path.read_text("utf-8", "replace")
+        for entry in found.entries:
+            if entry.origin.method == "computed":
+                continue
+            for name in entry.__struct_fields__:
+                value = getattr(entry, name)
+                if name != "id" and isinstance(value, str) and len(value) >= 4 and is_partial_date(value):
+                    local = re.sub(r"(Z|[+-]\d\d:\d\d)$", "", value) if "T" in value else value
+                    digits = re.sub(r"\D", "", local.partition(".")[0])
+                    assert re.search(rf"""=\s*["']\s*{digits}""", source), (path.name, name, value)
+                    dates += 1
+            measured = getattr(entry, "value", None)
+            if measured is not None and not entry.value_text:
+                assert re.search(rf"""value\s*=\s*["']\s*{re.escape(measured.as_sent)}\s*["']""", source), (
+                    path.name,
+                    measured,
+                )
+                numbers += 1
+    assert dates > 500 and numbers > 40
 
 
 def test_the_one_malformed_document_of_the_certification_set() -> None:

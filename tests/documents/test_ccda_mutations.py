@@ -87,8 +87,12 @@ NAMES = [
 
 
 def damaged(seed: int, blows: int) -> bytes:
-    """`WHOLE` after some blows: elements dropped, doubled, moved, renamed; attributes dropped, changed, moved."""
-    chance, root = random.Random(seed), lxml.etree.fromstring(WHOLE)
+    """`WHOLE` after some blows."""
+    return damage(lxml.etree.fromstring(WHOLE), random.Random(seed), blows)
+
+
+def damage(root: lxml.etree._Element, chance: random.Random, blows: int) -> bytes:
+    """A document after some blows: elements dropped, doubled, moved, renamed; attributes dropped, changed, moved."""
     for _ in range(blows):
         element = chance.choice(list(root.iter())[1:])
         parent = element.getparent()

@@ -32,6 +32,7 @@ def with_prolog(prolog: str, body: str = "") -> bytes:
     "data",
     [
         with_prolog(LAUGHS, "&c;"),
+        with_prolog('<!DOCTYPE x [<!ENTITY a "' + "x" * 50_000 + '">]>', "&a;" * 2000),  # quadratic
         with_prolog("<!DOCTYPE ClinicalDocument>"),
         with_prolog('<!DOCTYPE x SYSTEM "http://127.0.0.1:9/evil.dtd">'),
         with_prolog('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>', "&e;"),

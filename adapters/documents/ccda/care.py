@@ -14,6 +14,7 @@ from adapters.documents.ccda.made import (
     is_negated,
     kept,
     notes,
+    own_words,
     performers,
     reasons,
     status,
@@ -39,6 +40,8 @@ from adapters.documents.ccda.values import (
 )
 
 _ACT_CODE = "2.16.840.1.113883.5.4"
+_SNOMED, _FAILED = "2.16.840.1.113883.6.96", "103709008"
+"""Failed attempted procedure: the status of the procedure itself is `completed` (HL7 C-CDA examples, Procedure Unsuccessful)."""
 _DONE = {
     "completed": "completed",
     "active": "in-progress",
@@ -81,6 +84,10 @@ def procedure(place: Place, element: Element) -> list[Made]:
         "note": notes(place, element),
     }
     put_period(item, "performed", element.find("effectiveTime"))
+    failed = next((e for e in inner(element, "act") if (_SNOMED, _FAILED) in codes(e.find("code"))), None)
+    if failed is not None:
+        why = place.words(failed)
+        item["outcome"] = {"text": "Failed attempted procedure" + (f": {why}" if why else "")}
     if element.tag == "observation":
         for value in element.findall("value"):
             held = value_x(value, place.document.narrative)
@@ -99,6 +106,7 @@ def encounter(place: Place, element: Element) -> list[Made]:
     for made in diagnoses:
         made.item["category"] = [{"coding": [{"code": "encounter-diagnosis"}]}]
     item = _contact(place, element)
+    item["type"] = [own_words(t, (m.item.get("code", {}) for m in diagnoses))[0] for t in item["type"]]
     item |= {
         "status": "planned" if is_planned(element) else _CONTACT.get(status(element), status(element)) or "finished",
         "diagnosis": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from adapters.documents.ccda.document import Document, Section, templates
@@ -149,6 +149,21 @@ def notes(place: Place, element: Element) -> list[Json]:
         if words:
             found.append({"text": words})
     return found
+
+
+def own_words(code: Json, others: Iterable[Json]) -> tuple[Json, str]:
+    """`code` without words that are those of `others`, and these words ('' for none).
+
+    Seen in certification documents: the originalText of the allergen refers to the reaction, that of a visit to its
+    diagnosis. Codeine is then called "Shortness of Breath". Where a code with a name of its own stands there, that is the name.
+    """
+    words = str(code.get("text", ""))
+    taken = {
+        str(w).casefold() for o in others for w in (o.get("text"), *(c.get("display") for c in o.get("coding", [])))
+    }
+    if not words or words.casefold() not in taken or not any(c.get("display") for c in code.get("coding", [])):
+        return code, ""
+    return {k: v for k, v in code.items() if k != "text"}, words
 
 
 def performers(element: Element) -> list[Json]:

@@ -15,6 +15,7 @@ from adapters.documents.ccda.made import (
     status,
 )
 from adapters.documents.ccda.values import (
+    NULLS,
     Element,
     Json,
     absent_reason,
@@ -30,6 +31,12 @@ from adapters.documents.ccda.values import (
 )
 
 PREGNANCY = "2.16.840.1.113883.10.20.15.3.8"
+_ASSERTED = {
+    PREGNANCY: "Pregnancy status",
+    "2.16.840.1.113883.10.20.22.4.78": "Tobacco smoking status",
+    "2.16.840.1.113883.10.20.22.4.85": "Tobacco use",
+}
+"""What an observation of a template asserts, where its code is only ASSERTION (C-CDA R1.1)."""
 _UNITS = "246514001"
 ASSESSMENT = "2.16.840.1.113883.10.20.22.4.69"
 _STATUS = {
@@ -53,11 +60,16 @@ _REPORT = {
 def panel(place: Place, element: Element, category: str) -> list[Made]:
     """An organizer: a report of its observations for laboratory results; for all others the observations alone."""
     made: list[Made] = []
+    nameless = []
     for child in inner(element, "observation", "organizer", "procedure", "act"):
         if child.tag == "organizer":
             made += panel(place.within(child), child, category)
         elif child.tag == "observation":
-            made += observation(place.within(element), child, category)
+            told = _nameless(place, child) if category == "laboratory" else ""
+            if told:
+                nameless.append({"text": told})
+            else:
+                made += observation(place.within(element), child, category)
     if category != "laboratory":
         return made
     report: Json = {
@@ -65,6 +77,7 @@ def panel(place: Place, element: Element, category: str) -> list[Made]:
         "code": place.named(element.find("code"), element),
         "category": [{"text": "laboratory"}],
         "performer": _named(element),
+        "note": nameless,
         "result": [{"reference": f"#{place.document.path(m.element)}"} for m in made if m.kind == "Observation"],
     }
     put_period(report, "effective", element.find("effectiveTime"))
@@ -73,6 +86,19 @@ def panel(place: Place, element: Element, category: str) -> list[Made]:
         if times:
             report["effectiveDateTime"] = times[-1]
     return [*made, Made("DiagnosticReport", kept(report), element)]
+
+
+def _nameless(place: Place, element: Element) -> str:
+    """What is told of an observation without any name whose value is a code without words, in a panel: an export's own
+    bookkeeping (seen: the result type beside every result, 71 times in 74 case reports). '' for every other."""
+    values = element.findall("value")
+    if place.named(element.find("code"), element) or len(values) != 1 or not attr(values[0], "code"):
+        return ""
+    held = place.code(values[0])
+    if held.get("text") or any(c.get("display") for c in held.get("coding", [])):
+        return ""
+    kind = attr(values[0], "codeSystemName") or attr(values[0], "codeSystem")
+    return f"an observation without name: code {attr(values[0], 'code')} of {kind}"
 
 
 def observation(place: Place, element: Element, category: str) -> list[Made]:
@@ -94,14 +120,17 @@ def observation(place: Place, element: Element, category: str) -> list[Made]:
     values = [v for v in (value_x(e, place.document.narrative) for e in element.findall("value")) if v]
     value = next((v for v in values if "dataAbsentReason" not in v), values[0] if values else {})
     negated = ""
-    if is_negated(element):
+    flavor = null_flavor(element)
+    if flavor:  # HL7 C-CDA examples, Unknown if Pregnant: nobody knows whether the value holds
+        words = _words(value)
+        item["note"] += [{"text": f"{NULLS.get(flavor, ('', flavor))[1]}: {words}"}] if words else []
+        value = {"dataAbsentReason": absent_reason(flavor)}
+    elif is_negated(element):
         value, negated = _denied(value), "negationInd"
     item |= value
     for other in values:
-        if other is not value and "dataAbsentReason" not in other and not negated:
+        if other is not value and "dataAbsentReason" not in other and not negated and not flavor:
             item["note"].append({"text": f"also: {_words(other)}"})
-    if not value and null_flavor(element):
-        item["dataAbsentReason"] = absent_reason(null_flavor(element))
     has_value = any(k.startswith("value") for k in value)
     said = status(element)
     item["status"] = ("preliminary" if has_value else "registered") if said == "active" else _STATUS.get(said, said)
@@ -137,8 +166,9 @@ def _code(place: Place, element: Element) -> Json:
     """What is observed. ASSERTION says only that the value holds: the template or the section says of what."""
     code = place.named(element.find("code"), element)
     if attr(element.find("code"), "code") == "ASSERTION" and not code.get("text"):
-        if PREGNANCY in templates(element):
-            code["text"] = "Pregnancy status"
+        said = next((words for template, words in _ASSERTED.items() if template in templates(element)), "")
+        if said:
+            code["text"] = said
         elif place.section is not None and place.section.title:
             code["text"] = place.section.title
     return code
@@ -176,6 +206,8 @@ def _parts(place: Place, element: Element, category: str) -> tuple[list[Json], l
         code = place.code(child.find("code"))
         if code and values and not any(c == "48767-8" for _, c in codes(child.find("code"))):
             value = _denied(values[0]) if is_negated(child) else values[0]
+            if null_flavor(child):
+                value = {"dataAbsentReason": absent_reason(null_flavor(child))}
             parts.append({"code": code} | value)
     return parts, loose
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adapters.documents.ccda import care, header, medications, observations, statements
-from adapters.documents.ccda.document import Document, Section, templates
-from adapters.documents.ccda.made import INSTRUCTION, Made, Place
+from adapters.documents.ccda.document import STATEMENTS, Document, Section, templates
+from adapters.documents.ccda.made import INSTRUCTION, Made, Place, inner
 from adapters.documents.ccda.sections import (
     ALLERGIES,
     ASSESSED,
     CONDITIONS,
+    FAMILY,
     IMMUNIZATIONS,
     PLANS,
     PROCEDURES,
@@ -24,7 +25,7 @@ from adapters.documents.ccda.sections import (
     SOCIAL,
     VITALS,
 )
-from adapters.documents.ccda.values import Element, attr, key_of
+from adapters.documents.ccda.values import NO_INFORMATION, Element, attr, key_of, null_flavor
 from models.record import Section as RecordSection
 
 _T = "2.16.840.1.113883.10.20.22.4."
@@ -61,8 +62,10 @@ class Said:
 
     section: RecordSection
     words_only: bool
-    """Narrative without entries; otherwise it has no information."""
+    """Narrative without entries that can be read; otherwise it has no information."""
     null_flavor: str = ""
+    code: str = ""
+    """The section's LOINC code."""
 
 
 @dataclass
@@ -94,7 +97,8 @@ def read_document(document: Document) -> Reading:
         _read_plan(document, sections.get(place), members)
     keys = frozenset(key_of(s.element) for s in found if s.element.tag == "encounter")
     head = [*header.patients(document), *header.record(document), *header.encounters(document, keys)]
-    return Reading(document, head, found, [s for s in (_said(x) for x in document.sections) if s])
+    read = {id(s.section) for s in found if s.fate != "raw_only"}
+    return Reading(document, head, found, [s for s in (_said(x, id(x) in read) for x in document.sections) if s])
 
 
 _FAULTS = (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError, ArithmeticError)
@@ -134,7 +138,7 @@ def _is_plan(section: Section | None, element: Element) -> bool:
 
 def _made(place: Place, element: Element) -> list[Made]:
     found, section, tag = templates(element), place.section_code, element.tag
-    if found & _READ_ELSEWHERE:
+    if found & _READ_ELSEWHERE or section == FAMILY or _about_another(element):
         return []
     if _NOTE in found:
         return care.note(place, element)
@@ -148,7 +152,7 @@ def _made(place: Place, element: Element) -> list[Made]:
         return care.encounter(place, element)
     if tag == "organizer":
         category = _panel(found, section)
-        return observations.panel(place, element, category) if category else []
+        return observations.panel(place, element, category) if category else _cluster(place, element)
     if tag == "observation":
         return _observation(place, element)
     if found & _DRUG_ACTS:
@@ -158,6 +162,25 @@ def _made(place: Place, element: Element) -> list[Made]:
     if found & _PROCEDURES or section == PROCEDURES:
         return [] if care.is_planned(element) else care.procedure(place, element)
     return statements.concern(place, element) if section in CONDITIONS or section == ALLERGIES else []
+
+
+def _cluster(place: Place, element: Element) -> list[Made]:
+    """The statements of an organizer that is no panel (HL7 C-CDA examples: two doses of one drug); what it plans is no care."""
+    made: list[Made] = []
+    for child in inner(element, *STATEMENTS):
+        if not templates(child) & _PLANNED:
+            made += _made(place.within(element), child)
+    return made
+
+
+_THE_PATIENT = frozenset({"SELF", "ONESELF", "116154003"})
+"""Role codes, and SNOMED CT 'patient' (seen in case reports)."""
+
+
+def _about_another(element: Element) -> bool:
+    """Whether a statement's subject is a relative of the patient (a mother, a fetus): it is no fact of the patient's."""
+    related = element.find("subject/relatedSubject")
+    return related is not None and attr(related.find("code"), "code").upper() not in _THE_PATIENT
 
 
 def _panel(found: frozenset[str], section: str) -> str:
@@ -199,13 +222,31 @@ def _observation(place: Place, element: Element) -> list[Made]:
     return observations.observation(place, element, category) if category else []
 
 
-def _said(section: Section) -> Said | None:
+def _said(section: Section, read: bool) -> Said | None:
+    """What a section says as a whole; None where a statement of it was read, or where it says nothing."""
     known = RECORD_SECTION.get(section.code)
-    if known is None or section.statements:
+    if known is None or read:
         return None
-    if section.no_information:
-        return Said(known, words_only=False, null_flavor=section.no_information)
-    return Said(known, words_only=True) if section.text else None
+    flavor = section.no_information or _null_of_all(section)
+    if flavor:
+        return Said(known, words_only=False, null_flavor=flavor, code=section.code)
+    words = section.text
+    if not section.statements and _is_no_information(words):
+        return Said(known, words_only=False, null_flavor="NI", code=section.code)
+    return Said(known, words_only=True, code=section.code) if words or section.statements else None
+
+
+def _null_of_all(section: Section) -> str:
+    """The null flavor that all statements of a section have, themselves or in what they hold."""
+    flavors = {next((f for f in (null_flavor(e) for e in (s, *inner(s))) if f), "") for s in section.statements}
+    return flavors.pop() if len(flavors) == 1 else ""
+
+
+def _is_no_information(words: str) -> bool:
+    """Whether all that a section's narrative says is that it has nothing to tell; the heading of its table aside (seen in
+    exports without a nullFlavor). "None" and "no known ..." are no such words: they deny."""
+    last = words.rstrip(" |").rpartition("\n")[2].strip(" |.").casefold()
+    return last in NO_INFORMATION and words.count("\n") <= 2
 
 
 def statement_name(statement: Statement) -> str:

@@ -6,7 +6,7 @@ from models.record import Section
 
 PROBLEMS, ALLERGIES, MEDICATIONS, IMMUNIZATIONS = "11450-4", "48765-2", "10160-0", "11369-6"
 RESULTS, VITALS, SOCIAL, PROCEDURES = "30954-2", "8716-3", "29762-2", "47519-4"
-ENCOUNTERS, PLAN, GOALS = "46240-8", "18776-5", "61146-7"
+ENCOUNTERS, PLAN, GOALS, FAMILY = "46240-8", "18776-5", "61146-7", "10157-6"
 FUNCTIONAL, MENTAL = "47420-5", "10190-7"
 PLANS = frozenset({PLAN, GOALS, "62387-6", "69730-0", "51847-2"})
 """Plan of treatment, goals, interventions, instructions, assessment and plan."""
@@ -51,7 +51,7 @@ _TEMPLATES = {
     "11": "10183-2",
     "38": "29549-3",
     "44": "42346-7",
-    "15": "10157-6",
+    "15": FAMILY,
     "23": "46264-8",
 }
 _ROOT = "2.16.840.1.113883.10.20.22.2."

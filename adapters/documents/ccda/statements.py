@@ -24,6 +24,7 @@ from adapters.documents.ccda.made import (
     is_negated,
     kept,
     notes,
+    own_words,
     status,
     value_of,
     with_template,
@@ -202,6 +203,8 @@ def allergy(place: Place, element: Element) -> list[Made]:
     name = entity.find("name") if entity is not None else None
     if not code.get("text") and name is not None and one_line(name):
         code["text"] = one_line(name)
+    reactions = _reactions(place, element)
+    code, borrowed = own_words(code, (m for r in reactions for m in r.get("manifestation", [])))
     value = value_of(element)
     kind, category = _ALLERGY_KINDS.get(snomed(value), ("", ""))
     negated = is_negated(element) or (value is not None and is_negated(value))
@@ -224,8 +227,14 @@ def allergy(place: Place, element: Element) -> list[Made]:
             "onsetDateTime": interval(element.find("effectiveTime"))[0],
             "recordedDate": author_time(element, outer),
             "recorder": author(element, outer),
-            "reaction": _reactions(place, element),
-            "note": notes(place, element) + (notes(place, outer) if outer is not None else []),
+            "reaction": reactions,
+            "note": notes(place, element)
+            + (notes(place, outer) if outer is not None else [])
+            + (
+                [{"text": f"the document calls the allergen by the words of its reaction: {borrowed}"}]
+                if borrowed
+                else []
+            ),
         }
     )
     return [Made("AllergyIntolerance", item, element)]

@@ -32,6 +32,21 @@ NULLS = {
     "TRC": ("unknown", "trace"),
 }
 """v3 NullFlavor -> FHIR data-absent-reason and words (https://terminology.hl7.org/CodeSystem-v3-NullFlavor.html)."""
+NO_INFORMATION = frozenset(
+    {
+        "no information",
+        "no information available",
+        "no information found",
+        "no information recorded",
+        "no data",
+        "no data available",
+        "no data recorded",
+        "not available",
+        "not on file",
+        "no records found",
+    }
+)
+"""Words by which exports say that they have nothing to tell, in narrative and in the names of things."""
 _TS = re.compile(r"(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\.\d+)?([+-]\d{4}|[+-]\d{2}|Z)?")
 _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?")
 _BLANKS = re.compile(r"[ \t\r\n\u00a0]+")
@@ -52,23 +67,38 @@ class Narrative:
                 name = element.get("ID")
                 if name:
                     self._targets.setdefault(name, element)
+        self._named: dict[str, set[tuple[str, str]]] = {}
+        for original in root.iter("originalText"):
+            coded, value = original.getparent(), attr(original.find("reference"), "value")
+            if value and coded is not None and attr(coded, "code"):
+                self._named.setdefault(value, set()).add((attr(coded, "codeSystem"), attr(coded, "code")))
 
     def text(self, element: Element | None) -> str:
         """The words of an ED element: what its reference leads to, else its own."""
         if element is None:
             return ""
-        reference = element.find("reference")
-        if reference is not None:
-            value = (reference.get("value") or "").strip()
-            target = self._targets.get(value.removeprefix("#"))
-            if target is not None:
-                return one_line(target)
-        return one_line(element)
+        target = self._target(element)
+        return one_line(element if target is None else target)
+
+    def is_row(self, element: Element | None) -> bool:
+        """Whether an ED element refers to several cells: words about the thing, and not its name."""
+        target = self._target(element) if element is not None else None
+        return target is not None and sum(1 for _ in target.iter("td", "th")) > 1
+
+    def is_shared(self, element: Element | None) -> bool:
+        """Whether an ED element refers to words that several codes claim as theirs (seen: one reference copied through all
+        procedures, so that a stent was called a polypectomy): they name none of them."""
+        value = attr(element.find("reference"), "value") if element is not None else ""
+        return len(self._named.get(value, ())) > 1
+
+    def _target(self, element: Element) -> Element | None:
+        value = attr(element.find("reference"), "value")
+        return self._targets.get(value.removeprefix("#")) if value else None
 
 
 def one_line(element: Element) -> str:
     """An element's words on one line."""
-    return _BLANKS.sub(" ", block_text(element).replace("\n", " ")).strip()[:MOST_WORDS]
+    return _BLANKS.sub(" ", block_text(element).replace("\n", " ")).strip(" |")[:MOST_WORDS]
 
 
 def block_text(element: Element) -> str:
@@ -128,7 +158,12 @@ def codeable(element: Element | None, narrative: Narrative) -> Json:
     if element is None:
         return {}
     codings = [c for c in (_coding(e) for e in (element, *element.findall("translation"))) if c]
-    text = narrative.text(element.find("originalText"))
+    original = element.find("originalText")
+    named = any(c.get("display") for c in codings)
+    unsure = named and (narrative.is_row(original) or narrative.is_shared(original))
+    text = "" if unsure else narrative.text(original)
+    if named and text.casefold() in NO_INFORMATION:
+        text = ""
     made: Json = {}
     if codings:
         made["coding"] = codings
