@@ -31,8 +31,9 @@ LEAST_U = {"number": 1e-7, "record": 1e-7, "document": 1e-7, "email": 1e-6, "pho
 """Share of strangers who agree, where the population is too small to show any (it is never nought)."""
 LEAST_M = 0.01
 """Share of people whose two records differ in something, at least: a population's slips are never all there are."""
-SET = {("record", "same"): (0.9, 1e-5), ("number", "slip"): (0.02, 2e-4), ("given", "alias"): (0.03, 0.003)}
-"""Not learned: record numbers are each site's own here, yet charts do get mixed up; brothers' numbers follow each other;
+SET = {("record", "same"): (0.9, 1e-5), ("number", "slip"): (0.02, 2e-4), ("given", "alias"): (0.03, 0.003),
+       ("phone", "slip"): (0.01, 1e-5)}  # fmt: skip
+"""Not learned: record numbers are each site's own here, yet charts do get mixed up; brothers' numbers follow each other, and so do the telephones of an office;
 files seldom tell a second given name, and strangers share one as they share a first."""
 NEUTRAL = {("given", "newborn"), ("record", "other")}
 """Levels that weigh nothing: they say neither yes nor no."""
@@ -214,6 +215,8 @@ class Population:
             return r.choice([year, f"{year}-{month}", "1900-01-01", ""])
         if dice > 0.997:
             return f"{int(year) - r.randrange(-9, 9)}-{r.randrange(1, 13):02d}-{r.randrange(1, 29):02d}"
+        if dice > 0.994:
+            return slip(r, slip(r, day, digits=True), digits=True)
         return f"{year}-{month}-{r.randrange(1, 28):02d}" if dice < 0.025 else day
 
 

@@ -106,6 +106,7 @@ LEVELS: dict[str, list[tuple[str, str]]] = {
             "(birth_l is null or birth_r is null) and (starts_with(coalesce(birth_l, partial_l), coalesce(partial_r, "
             "birth_r)) or starts_with(coalesce(birth_r, partial_r), coalesce(partial_l, birth_l)))",
         ),
+        ("two", f"damerau_levenshtein(birth_l, birth_r) = 2 and {_YEARS} < {GENERATION}"),
         ("decade", "damerau_levenshtein(birth_l, birth_r) = 1"),
         # too near to be parent and child, or not known how near
         ("apart", f"birth_l is null or birth_r is null or {_YEARS} < {GENERATION}"),

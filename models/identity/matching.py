@@ -36,7 +36,7 @@ _WORDS = {
     "middle": "as middle name", "initial": "initial the same", "nickname": "nickname", "newborn": "of a newborn",
     "alias": "another name of the person", "home": "same home", "near": "same home but for a slip in its number",
     "street": "same street", "building": "same building", "zip": "same zip code", "city": "same city",
-    "decade": "one digit apart, by decades", "apart": "different", "digit": "one digit apart", "close": "nearly the same", "partial": "the known part the same",
+    "decade": "one digit apart, by decades", "apart": "different", "two": "two digits apart", "digit": "one digit apart", "close": "nearly the same", "partial": "the known part the same",
     "last4": "last four digits the same", "slip": "one digit apart", "other": "another",
 }  # fmt: skip
 _FIELDS = {
@@ -96,13 +96,14 @@ def match(left: Iterable[Person], right: Iterable[Person] | None = None, *, rule
 
 
 def candidates_for(person: Person, people: Sequence[Person], *, rulebook: Rules | None = None) -> list[Pair]:
-    """One person against many, all that are worth telling, best first."""
+    """One person against each of `people` (who may be one: Directory.near), all that are worth telling, best first."""
     book = rulebook or rules()
     common = _common(people)
+    known = [_without(p, common) for p in _once(people)]
+    asked = _without(person, common)
     with Scorer() as scorer:
-        known = [_without(p, common) for p in people]
-        asked = _without(person, common)
-        pairs = [judge(s, asked, known[s.right], book) for s in scorer.candidates([asked], known)]
+        scored = scorer.pairs([asked], known, [(0, i) for i in range(len(known))])
+    pairs = [judge(s, asked, known[s.right], book) for s in scored]
     told = [p for p in pairs if p.weight >= book.thresholds.review]
     return sorted(told, key=lambda p: (-RANK[p.decision], -p.weight, p.right))
 
