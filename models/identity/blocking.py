@@ -20,7 +20,9 @@ MOST_WEAK = 30
 """The same for a key that tells little even in a town (a name alone): WEAK is what those begin with."""
 WEAK = "~"
 
-_CODES = {c: d for d, letters in zip("123456", ("bfpv", "cgjkqsxz", "dt", "l", "mn", "r"), strict=True) for c in letters}
+_CODES = {
+    c: d for d, letters in zip("123456", ("bfpv", "cgjkqsxz", "dt", "l", "mn", "r"), strict=True) for c in letters
+}
 
 
 def soundex(word: str) -> str:

@@ -37,8 +37,8 @@ class Directory:
         for person in read(changed):
             self._drop(person.key)
             self._people[person.key] = (versions[person.key], person)
-            for key in keys(person):
-                self._at[key].add(person.key)
+            for shared in keys(person):
+                self._at[shared].add(person.key)
 
     def _drop(self, key: Key) -> None:
         _, person = self._people.pop(key, ("", None))

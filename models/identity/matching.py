@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import combinations
 
 import msgspec
@@ -95,17 +96,20 @@ def match(left: Iterable[Person], right: Iterable[Person] | None = None, *, rule
     return Matches(pairs=tuple(told), groups=tuple(_groups(p for p in told if p.decision == "match")))
 
 
-def candidates_for(person: Person, people: Sequence[Person], *, rulebook: Rules | None = None) -> list[Pair]:
-    """One person against each of `people` (who may be one: Directory.near), all that are worth telling, best first."""
-    book = rulebook or rules()
+def candidates_for(person: Person, people: Sequence[Person], scorer: Scorer | None = None) -> list[Pair]:
+    """One person against each of `people` (who may be one: Directory.near), all that are worth telling, best first.
+
+    `scorer`: one that is open already.
+    """
+    book = rules()
     common = _common(people)
     known = [_without(p, common) for p in _once(people)]
     asked = _without(person, common)
-    with Scorer() as scorer:
-        scored = scorer.pairs([asked], known, [(0, i) for i in range(len(known))])
-    pairs = [judge(s, asked, known[s.right], book) for s in scored]
-    told = [p for p in pairs if p.weight >= book.thresholds.review]
-    return sorted(told, key=lambda p: (-RANK[p.decision], -p.weight, p.right))
+    with nullcontext(scorer) if scorer else Scorer() as used:
+        pairs = [(0, i) for i in range(len(known))]
+        scored = used.pairs([asked], known, pairs, lowest=book.thresholds.review)
+    judged = [judge(s, asked, known[s.right], book) for s in scored]
+    return sorted(judged, key=lambda p: (-RANK[p.decision], -p.weight, p.right))
 
 
 def judge(scored: Scored, left: Person, right: Person, book: Rules) -> Pair:
@@ -124,9 +128,7 @@ def judge(scored: Scored, left: Person, right: Person, book: Rules) -> Pair:
 
 
 def _little(person: Person) -> bool:
-    return not (
-        person.place.street or person.phones or person.national or person.national4 or person.documents
-    )
+    return not (person.place.street or person.phones or person.national or person.national4 or person.documents)
 
 
 def _reason(scored: Scored, held: Sequence[str]) -> str:

@@ -84,7 +84,12 @@ def _street(text: str) -> tuple[str, str, tuple[str, ...], str]:
     streets, directions = words("places")["streets"], words("places")["directions"]
     short = [directions.get(t) or streets.get(t, t) for t in tokens]
     kinds = {*directions.values(), *streets.values()}
-    return house, "".join(short), tuple(sorted({t for t in short if len(t) > 2 and t.isalpha() and t not in kinds})), unit
+    return (
+        house,
+        "".join(short),
+        tuple(sorted({t for t in short if len(t) > 2 and t.isalpha() and t not in kinds})),
+        unit,
+    )
 
 
 def phone(text: str) -> str:

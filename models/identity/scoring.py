@@ -25,7 +25,7 @@ from models.record.base import Value
 MODEL = DATA / "model.json"
 LOWEST = -5.0
 """Pairs with a weight (log2 of the odds) below this are not handed on: one in thirty at best."""
-SHUT = {
+SHUT: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "enable_external_access": "false",
@@ -53,8 +53,8 @@ def model(path: Path = MODEL) -> dict[str, Any]:
     return found
 
 
-def row(person: Person) -> dict[str, Any]:
-    """A person as a row of the compared table (comparisons.COLUMNS)."""
+def row(person: Person, *, blocked: bool = True) -> dict[str, Any]:
+    """A person as a row of the compared table (comparisons.COLUMNS); `keys` where it is `blocked`."""
     name, birth, place = person.name, person.birth, person.place
     made: dict[str, Any] = {
         "given": name.given,
@@ -87,7 +87,7 @@ def row(person: Person) -> dict[str, Any]:
         "documents": person.documents,
         "document_kinds": tuple(sorted({d.rpartition("|")[0] for d in person.documents})),
         "members": person.members,
-        "keys": keys(person),
+        "keys": keys(person) if blocked else (),
         "tf_given": given_shares().get(name.given, RARE_GIVEN) if name.given else None,
         "tf_family": family_shares().get(name.family, RARE_FAMILY) if name.family else None,
     }
@@ -128,8 +128,8 @@ class Scorer:
         """Pairs with a key in common: within `left`, or between `left` and `right`; by position. Those below LOWEST are not told."""
         if not left or (right is not None and not right) or (right is None and len(left) < 2):
             return []
-        self._fill("one", left)
-        self._fill("two", left if right is None else right)
+        self._fill("one", left, blocked=True)
+        self._fill("two", left if right is None else right, blocked=True)
         self._connection.execute(_BLOCKS + (_WITHIN if right is None else _ACROSS), _LIMITS)
         return self._score(LOWEST)
 
@@ -142,8 +142,14 @@ class Scorer:
             begin = len(people)
         return self.pairs(people, people, pairs)
 
-    def pairs(self, left: Sequence[Person], right: Sequence[Person], pairs: Sequence[tuple[int, int]]) -> list[Scored]:
-        """These pairs, by position in `left` and `right`, each with its score."""
+    def pairs(
+        self,
+        left: Sequence[Person],
+        right: Sequence[Person],
+        pairs: Sequence[tuple[int, int]],
+        lowest: float | None = None,
+    ) -> list[Scored]:
+        """These pairs, by position in `left` and `right`, each with its score (`lowest`: those from it on)."""
         import pyarrow as pa  # type: ignore[import-untyped]
 
         if not pairs:
@@ -152,10 +158,10 @@ class Scorer:
         self._fill("two", right)
         table = pa.table({"l": pa.array([a for a, _ in pairs]), "r": pa.array([b for _, b in pairs])})
         self._load("pairs", table)
-        return self._score(None)
+        return self._score(lowest)
 
-    def _fill(self, name: str, people: Sequence[Person]) -> None:
-        self._load(name, arrow(people))
+    def _fill(self, name: str, people: Sequence[Person], *, blocked: bool = False) -> None:
+        self._load(name, arrow(people, blocked=blocked))
 
     def _load(self, name: str, table: Any) -> None:
         self._connection.register("handed_in", table)
@@ -177,11 +183,11 @@ class Scorer:
         return made
 
 
-def arrow(people: Iterable[Person]) -> Any:
-    """The compared table (comparisons.COLUMNS) of these people, with their position as `unique_id`."""
+def arrow(people: Iterable[Person], *, blocked: bool = True) -> Any:
+    """The compared table (comparisons.COLUMNS) of these people, with their position as `unique_id`; `blocked`: and keys."""
     import pyarrow as pa
 
-    rows = [row(p) for p in people]
+    rows = [row(p, blocked=blocked) for p in people]
     kinds = {"varchar": pa.string(), "varchar[]": pa.list_(pa.string()), "boolean": pa.bool_(), "double": pa.float64()}
     columns = {c: pa.array([r[c] for r in rows], type=kinds[t]) for c, t in COLUMNS.items()}
     columns["unique_id"] = pa.array(range(len(rows)), type=pa.int64())

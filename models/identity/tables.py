@@ -19,7 +19,9 @@ _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", 
 _ELSE = ("birth", "ssn", "ssn4", "mrn", "license", "passport", "member", "street", "zip", "phone", "email")
 _SEVERAL = frozenset({"phone", "email", "former", "nickname"})
 """Fields of which a person may have several, in as many columns."""
-_WHOSE = re.compile(r"^(?:patient|pat|pt|person|client|member|subject|legal|current|primary|residential|home|permanent)_")
+_WHOSE = re.compile(
+    r"^(?:patient|pat|pt|person|client|member|subject|legal|current|primary|residential|home|permanent)_"
+)
 
 
 class TableError(ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from threading import Lock
 from typing import Any, Protocol
@@ -24,32 +25,47 @@ from service.store.identity import Known, LinkRefused, UnknownPair, pair_id
 GRADES = ("certain", "probable", "possible", "certainly-not")
 GRADE_URL = "http://hl7.org/fhir/StructureDefinition/match-grade"
 ASKED = "asked"
-DIRECTORIES = 4
-"""Tenants whose people stand ready at once: some 5 kB a record."""
+TENANTS = 4
+"""Tenants whose people stand ready at once: some 10 kB a record."""
 
 
 class _Told(Protocol):
     def links(self, tenant: str, patient_id: str) -> dict[str, str]: ...
 
 
-class _Directories:
-    """The standing directories of the tenants that asked last, of each open store."""
+@dataclass
+class _People:
+    """A tenant's people as they were when the store had this mark."""
+
+    directory: Directory = field(default_factory=Directory)
+    owner: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    mark: str = ""
+
+
+class _Standing:
+    """What `$match` keeps between questions: the people of the tenants that asked last, of each open store, and a scorer."""
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self._of: WeakKeyDictionary[Store, dict[str, Directory]] = WeakKeyDictionary()
+        self._of: WeakKeyDictionary[Store, dict[str, _People]] = WeakKeyDictionary()
+        self._scorer: Scorer | None = None
 
-    def of(self, store: Store, tenant: str) -> Directory:
-        """A tenant's; the one that asked longest ago gives way."""
+    def people(self, store: Store, tenant: str) -> _People:
+        """A tenant's; the one that asked longest ago gives way. Under the lock."""
         known = self._of.setdefault(store, {})
-        found = known.pop(tenant, None) or Directory()
-        while len(known) >= DIRECTORIES:
+        found = known.pop(tenant, None) or _People()
+        while len(known) >= TENANTS:
             known.pop(next(iter(known)))
         known[tenant] = found
         return found
 
+    def scorer(self) -> Scorer:
+        """The one that is open. Under the lock."""
+        self._scorer = self._scorer or Scorer()
+        return self._scorer
 
-_DIRECTORIES = _Directories()
+
+_STANDING = _Standing()
 
 
 class Identity:
@@ -179,10 +195,9 @@ class Identity:
         `certain_only`: the one that is certain; nobody where there are several (FHIR R4, Patient $match).
         """
         asked = _asked(tenant, resource)
-        with _refusals():
-            near, owner = self._near(tenant, asked)
+        pairs, owner = self._compared(tenant, asked)
         best: dict[str, tuple[Pair, str]] = {}
-        for pair in candidates_for(asked, near):
+        for pair in pairs:
             ours = owner[pair.right]
             grade = grade_of(pair)
             if ours not in best or GRADES.index(grade) < GRADES.index(best[ours][1]):
@@ -201,16 +216,20 @@ class Identity:
             if pair.right in at  # read again, so that nobody is told who was erased a moment ago
         ]
 
-    def _near(self, tenant: str, asked: Person) -> tuple[list[Person], dict[tuple[str, str], str]]:
+    def _compared(self, tenant: str, asked: Person) -> tuple[list[Pair], Mapping[tuple[str, str], str]]:
         """Who of the store may be `asked`, and whose each record is."""
-        versions = self.store.people_versions(tenant)
-        with _DIRECTORIES.lock:
-            directory = _DIRECTORIES.of(self.store, tenant)
-            directory.refresh(
-                {key: version for key, (_, version) in versions.items()},
-                lambda changed: [_person(k) for k in self.store.known_people(tenant, changed)],
-            )
-            return directory.near(asked), {key: patient for key, (patient, _) in versions.items()}
+        with _refusals(), _STANDING.lock:
+            mark = self.store.people_mark(tenant)
+            people = _STANDING.people(self.store, tenant)
+            if people.mark != mark:
+                versions = self.store.people_versions(tenant)
+                people.directory.refresh(
+                    {key: version for key, (_, version) in versions.items()},
+                    lambda changed: [_person(k) for k in self.store.known_people(tenant, changed)],
+                )
+                people.owner = {key: patient for key, (patient, _) in versions.items()}
+                people.mark = mark
+            return candidates_for(asked, people.directory.near(asked), _STANDING.scorer()), people.owner
 
 
 def _contradicts_itself(cluster: Sequence[Person]) -> bool:

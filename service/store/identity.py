@@ -72,10 +72,20 @@ class Identities(Vault):
 
     def known_people(self, tenant: str, only: Sequence[tuple[str, str]] | None = None) -> list[Known]:
         """Every record of every site with its demographics (`only`: of these); those that were never read are not among them."""
-        given = {"t": tenant, "some": only is not None, "sites": [s for s, _ in only or ()], "ids": [i for _, i in only or ()]}
+        given = {
+            "t": tenant,
+            "some": only is not None,
+            "sites": [s for s, _ in only or ()],
+            "ids": [i for _, i in only or ()],
+        }
         with self.database.transaction(tenant, snapshot=True) as db:
             rows = db.execute(text(_PEOPLE), given).all()
         return [Known(r.site, r.site_patient_id, r.patient_id, msgspec.convert(r.body, Demographics)) for r in rows]
+
+    def people_mark(self, tenant: str) -> str:
+        """What is another as soon as anybody of `people_versions` is: a sum over all of it, in one row."""
+        with self.database.transaction(tenant) as db:
+            return str(db.execute(text(_MARK), {"t": tenant}).scalar_one())
 
     def people_versions(self, tenant: str) -> dict[tuple[str, str], tuple[str, str]]:
         """(site, id there) -> (patient, version of what the record says), for everybody of `known_people`."""
@@ -237,6 +247,12 @@ select distinct on (l.site, l.site_patient_id) l.site, l.site_patient_id, l.pati
 from patient_links l join entries e on e.tenant = l.tenant and e.patient_id = l.patient_id and e.site = l.site
   and e.section = 'demographics'
 where l.tenant = :t order by l.site, l.site_patient_id, e.entry_id
+"""
+_MARK = """
+select count(*) || '|' || coalesce(sum(hashtextextended(l.site || '|' || l.site_patient_id || '|' || l.patient_id || '|'
+  || e.entry_id || '|' || e.body_hash, 0)), 0)
+from patient_links l join entries e on e.tenant = l.tenant and e.patient_id = l.patient_id and e.site = l.site
+  and e.section = 'demographics' where l.tenant = :t
 """
 _PUT = """
 insert into identity_pairs (tenant, pair_id, site_a, id_a, site_b, id_b, state, decision, weight, score, codes, reason)

@@ -15,7 +15,6 @@ from splink import Linker
 from splink.backends.duckdb import DuckDBAPI
 
 from benchmarks.identity import households
-
 from models.identity import Person, candidates_for, from_fields, match
 from models.identity.blocking import MOST_WEAK, keys
 from models.identity.comparisons import COLUMNS, LEVELS
@@ -91,7 +90,11 @@ def test_no_group_holds_two_who_contradict_each_other(rows: list[dict[str, str]]
 def test_who_is_as_likely_one_as_the_other_of_two_is_linked_to_neither() -> None:
     """Jr and Sr of one home, and a record that does not say which; and one more pair beside."""
     junior, senior, untold = person("1", suffix="Jr"), person("3", suffix="Sr"), person("2")
-    assert [p.decision for p in match([junior, untold]).pairs] == [p.decision for p in match([untold, senior]).pairs] == ["match"]
+    assert (
+        [p.decision for p in match([junior, untold]).pairs]
+        == [p.decision for p in match([untold, senior]).pairs]
+        == ["match"]
+    )
     beside = [person(i, given="Nora", family="Quimby", birth="1990-02-03", street="9 Elm Road") for i in ("8", "9")]
     found = match([junior, untold, senior, *beside])
     assert [(p.left[1], p.right[1]) for p in found.of("match")] == [("8", "9")]

@@ -36,7 +36,9 @@ def test_the_directory_passes_over_nobody_who_would_be_found() -> None:
     directory.refresh({p.key: "1" for p in known}, lambda _: known)
     sample = asked[::25]
     told = {
-        frozenset((p.left, p.right)): (p.decision, p.weight) for p in match(sample, known).pairs if CHAINED not in p.codes
+        frozenset((p.left, p.right)): (p.decision, p.weight)
+        for p in match(sample, known).pairs
+        if CHAINED not in p.codes
     }
     found = {}
     for person in sample:
