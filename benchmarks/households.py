@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 
 Record = dict[str, str]
 GIRLS = [
@@ -430,7 +431,7 @@ def _digits(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
     digits = [i for i, c in enumerate(one[field]) if c.isdigit()]
     pairs = [
         (a, b)
-        for a, b in zip(digits, digits[1:], strict=False)
+        for a, b in pairwise(digits)
         if b == a + 1 and one[field][a] != one[field][b] and (field != "dob" or a == 2)
     ]
     if pairs:

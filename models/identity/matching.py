@@ -1,7 +1,8 @@
 """Who is who: pairs of people with a decision and its reason, and the groups that matches make.
 
-Matching is pure and depends on the people alone: not on their order, and not on who else is in the file, save in two
-ways that only make it more careful. A number or contact that many different people give is nobody's (`_common`). And a
+Matching is pure and depends on the people alone: not on their order, and not on who else is in the file, save in three
+ways that make it more careful. A number or contact that many different people give is nobody's (`_common`). Name, birth
+date and town are enough only where the files have nothing else for anybody (`_little`). And a
 chain is only as good as all of it: where A matches B and B matches C, but A and C contradict each other, they are not
 put together; and where it is not plain which of the two B is, none of them is linked (`_unchained`).
 """
@@ -84,12 +85,13 @@ def match(left: Iterable[Person], right: Iterable[Person] | None = None, *, rule
     one = _once(left)
     two = None if right is None else _once(right)
     common = _common([*one, *(two or ())])
+    little = _little([*one, *(two or ())])
     one = [_without(p, common) for p in one]
     two = None if two is None else [_without(p, common) for p in two]
     with Scorer() as scorer:
         scored = scorer.candidates(one, two)
         others = one if two is None else two
-        pairs = [judge(s, one[s.left], others[s.right], book) for s in scored]
+        pairs = [judge(s, one[s.left], others[s.right], book, little=little) for s in scored]
         pairs = _unchained(pairs, {p.key: p for p in [*one, *(two or ())]}, scorer, book)
     told = [p for p in pairs if p.decision != "no_match" or p.weight >= book.thresholds.review]
     told.sort(key=lambda p: (-RANK[p.decision], -p.weight, p.left, p.right))
@@ -112,9 +114,9 @@ def candidates_for(person: Person, people: Sequence[Person], scorer: Scorer | No
     return sorted(judged, key=lambda p: (-RANK[p.decision], -p.weight, p.right))
 
 
-def judge(scored: Scored, left: Person, right: Person, book: Rules) -> Pair:
-    """The decision about a scored pair, with its reason."""
-    facts = Facts(adult=left.adult and right.adult, little=_little(left) and _little(right))
+def judge(scored: Scored, left: Person, right: Person, book: Rules, *, little: bool = False) -> Pair:
+    """The decision about a scored pair, with its reason. `little`: nobody in the files tells more than name, birth and town."""
+    facts = Facts(adult=left.adult and right.adult, little=little)
     decision, held = book.decide(scored.weight, scored.levels, facts)
     return Pair(
         left=left.key,
@@ -127,8 +129,11 @@ def judge(scored: Scored, left: Person, right: Person, book: Rules) -> Pair:
     )
 
 
-def _little(person: Person) -> bool:
-    return not (person.place.street or person.phones or person.national or person.national4 or person.documents)
+def _little(people: Iterable[Person]) -> bool:
+    """Whether these files have no more to compare: nobody's street, telephone, number or document is told."""
+    return not any(
+        p.place.street or p.phones or p.national or p.national4 or p.documents or p.more_places for p in people
+    )
 
 
 def _reason(scored: Scored, held: Sequence[str]) -> str:

@@ -50,7 +50,7 @@ class Facts(Value, frozen=True):
     adult: bool
     """Both are known to be too old to be registered under a parent's number."""
     little: bool
-    """Neither tells a street, a telephone, a number or a document."""
+    """Nobody in the files tells a street, a telephone, a number or a document."""
 
 
 class Thresholds(Value, frozen=True, forbid_unknown_fields=True):

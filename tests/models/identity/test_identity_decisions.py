@@ -26,7 +26,6 @@ ELSEWHERE = {
     "phone": "937-555-7781",
     "ssn": "",
 }
-BARE = {k: BASE[k] for k in ("given", "family", "birth", "sex", "city", "zip")}
 
 Case = tuple[str, dict[str, str], dict[str, str], str]
 CASES: list[Case] = [
@@ -56,10 +55,7 @@ CASES: list[Case] = [
     ("a preferred name told", NO_SSN | {"nickname": "Butch"}, NO_SSN | {"given": "Butch"}, "match"),
     ("two digits of the birth date, the same e-mail", NO_SSN | {"email": "ghalloran@home.net"}, NO_SSN | {"email": "ghalloran@home.net", "birth": "1962-05-16"}, "match"),
     ("a digit of the number, moved", BASE | {"phone": ""}, BASE | ELSEWHERE | {"ssn": "412-55-6798"}, "match"),
-    ("name, birth date and zip code, and nothing else is told", BARE, BARE, "match"),
     # what a steward decides
-    ("name and birth date, and nothing else is told", BARE | {"zip": "", "city": ""}, BARE | {"zip": "", "city": ""}, "review"),
-    ("name, birth date and zip code, with more told on one side", BARE, BARE | {"phone": "617-555-2345"}, "review"),
     ("another given name, the number of a child", BASE | {"birth": "2015-03-04"}, BASE | {"birth": "2015-03-04", "given": "Francis"}, "review"),
     ("another number and a misspelt name", BASE, BASE | {"given": "Gregoyr", "ssn": "387-12-9944"}, "review"),
     ("another number of a child", TWIN | {"ssn": "412-55-6789"}, TWIN | {"ssn": "387-12-9944"}, "review"),
@@ -89,6 +85,7 @@ CASES: list[Case] = [
     ("twins who look alike, with numbers", TWIN | {"given": "Marco", "ssn": "412-55-6789"}, TWIN | {"given": "Mario", "ssn": "387-12-9944"}, "no_match"),
     ("twins who look alike, boy and girl", TWIN | {"given": "Eric", "sex": "M"}, TWIN | {"given": "Erica", "sex": "F"}, "no_match"),
     ("one name and birth date, other middle names", NO_SSN | {"middle": "Paul"}, NO_SSN | ELSEWHERE | {"middle": "Lee"}, "no_match"),
+    ("brothers of one first name, with middle names", NO_SSN | {"given": "Mohammed", "middle": "Ali"}, NO_SSN | {"given": "Mohammed", "middle": "Omar", "birth": "1964-11-22"}, "no_match"),
     ("a name alone", NO_SSN | {"birth": ""}, NO_SSN | ELSEWHERE | {"birth": ""}, "no_match"),
     ("twins", TWIN | {"given": "Edgar"}, TWIN | {"given": "Nora"}, "no_match"),
     ("twins of one sex", TWIN | {"given": "Edgar"}, TWIN | {"given": "Oscar"}, "no_match"),

@@ -130,6 +130,14 @@ def test_a_number_that_many_give_is_nobodys() -> None:
     assert pair.decision == "review" and "social security" not in pair.reason
 
 
+def test_name_birth_date_and_town_are_enough_only_where_the_file_has_no_more() -> None:
+    bare = [person(i, street="") for i in ("1", "2")]
+    other = {"given": "Nora", "family": "Quimby", "birth": "1990-02-03", "street": ""}
+    assert [p.decision for p in match([*bare, person("3", **other)]).pairs] == ["match"]
+    assert [p.decision for p in match([*bare, person("3", **other, phone="617-555-2345")]).pairs] == ["review"]
+    assert [p.decision for p in match([person(i, street="", zip="", city="") for i in ("1", "2")]).pairs] == ["review"]
+
+
 def test_one_person_against_many() -> None:
     known = [
         person("1"),
