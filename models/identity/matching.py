@@ -228,8 +228,8 @@ def _unchained(pairs: list[Pair], people: dict[Key, Person], scorer: Scorer, boo
 def _cut(links: list[Pair], apart: set[frozenset[Key]]) -> dict[frozenset[Key], str]:
     """Which links of a group have to go so that nobody is together with who contradicts them, and why.
 
-    The strongest links first, as long as no pair of `apart` comes together (complete linkage). A record that a link which
-    had to go would have connected nearly as strongly (MARGIN) as one that stays belongs to neither: all its links go.
+    The strongest links first, as long as no pair of `apart` comes together (complete linkage). A record that was nearly as
+    strongly (MARGIN) linked to one record as to another which contradicts that one belongs to neither: both links go.
     """
     side: dict[Key, set[Key]] = {key: {key} for p in links for key in (p.left, p.right)}
     gone: list[Pair] = []
@@ -243,11 +243,12 @@ def _cut(links: list[Pair], apart: set[frozenset[Key]]) -> dict[frozenset[Key], 
         one |= other
         side |= dict.fromkeys(other, one)
     found = {frozenset((p.left, p.right)): CHAIN_WORDS for p in gone}
-    strongest: dict[Key, float] = {}
+    pulls: dict[Key, list[tuple[Key, float]]] = defaultdict(list)
     for p in gone:
-        for key in (p.left, p.right):
-            strongest[key] = max(p.weight, strongest.get(key, -math.inf))
+        pulls[p.left].append((p.right, p.weight))
+        pulls[p.right].append((p.left, p.weight))
     for p in links:
-        if any(p.weight < strongest.get(key, -math.inf) + MARGIN for key in (p.left, p.right)):
-            found.setdefault(frozenset((p.left, p.right)), DOUBTFUL_WORDS)
+        for key, other in ((p.left, p.right), (p.right, p.left)):
+            if any(frozenset((other, z)) in apart and p.weight < weight + MARGIN for z, weight in pulls[key]):
+                found.setdefault(frozenset((p.left, p.right)), DOUBTFUL_WORDS)
     return found
