@@ -56,6 +56,9 @@ CASES: list[Case] = [
     ("two digits of the birth date, the same e-mail", NO_SSN | {"email": "ghalloran@home.net"}, NO_SSN | {"email": "ghalloran@home.net", "birth": "1962-05-16"}, "match"),
     ("a digit of the number, moved", BASE | {"phone": ""}, BASE | ELSEWHERE | {"ssn": "412-55-6798"}, "match"),
     # what a steward decides
+    ("another given and family name, one number", BASE, BASE | {"given": "Francis", "family": "Quimby"}, "review"),
+    ("another given name, one number, moved", BASE, BASE | ELSEWHERE | {"given": "Francis", "ssn": BASE["ssn"]}, "review"),
+    ("another middle name, the number of a child", TWIN | {"ssn": "412-55-6789", "middle": "Ali"}, TWIN | {"ssn": "412-55-6789", "middle": "Omar"}, "review"),
     ("another given name, the number of a child", BASE | {"birth": "2015-03-04"}, BASE | {"birth": "2015-03-04", "given": "Francis"}, "review"),
     ("another number and a misspelt name", BASE, BASE | {"given": "Gregoyr", "ssn": "387-12-9944"}, "review"),
     ("another number of a child", TWIN | {"ssn": "412-55-6789"}, TWIN | {"ssn": "387-12-9944"}, "review"),

@@ -73,7 +73,9 @@ def test_all_telephones_and_names_of_a_person_are_read() -> None:
     table = read(text.encode(), "a.csv", today=TODAY)
     (person,) = table.people
     assert person.phones == ("6175552345", "6175552346", "6175552347") and "halloran" in person.name.families
-    assert person.name.given == "ana" and table.unused == ("first_name",), "of two given names the one is used, and told"
+    assert person.name.given == "ana" and table.unused == ("first_name",), (
+        "of two given names the one is used, and told"
+    )
     assert table.columns["phone"] == "home_phone; mobile; work_phone"
 
 
