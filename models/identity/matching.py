@@ -248,7 +248,7 @@ def _cut(links: list[Pair], apart: set[frozenset[Key]]) -> dict[frozenset[Key], 
         pulls[p.left].append((p.right, p.weight))
         pulls[p.right].append((p.left, p.weight))
     for p in links:
-        for key, other in ((p.left, p.right), (p.right, p.left)):
-            if any(frozenset((other, z)) in apart and p.weight < weight + MARGIN for z, weight in pulls[key]):
+        for key, partner in ((p.left, p.right), (p.right, p.left)):
+            if any(frozenset((partner, z)) in apart and p.weight < weight + MARGIN for z, weight in pulls[key]):
                 found.setdefault(frozenset((p.left, p.right)), DOUBTFUL_WORDS)
     return found
