@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 
 Record = dict[str, str]
 GIRLS = [
@@ -246,6 +247,8 @@ def cases(seed: int, rounds: int) -> Iterator[tuple[str, list[Record], list[Reco
             _married,
             _misspelt,
             _numbers,
+            _one_first_name,
+            _digits,
         ):
             yield from case(town)
 
@@ -408,3 +411,30 @@ def _numbers(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
     first = town.person(home, last_name=family, dob=two, ssn=f"{ssn[:-1]}3", first_name="Luca", sex="M")
     second = town.person(home, last_name=family, dob=two, ssn=f"{ssn[:-1]}4", first_name="Luka", sex="M")
     yield "numbers_in_a_row", [first], [second]
+
+
+def _one_first_name(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
+    """Brothers or sisters who have the first of their given names in common, as in many families."""
+    home, family, born = town.home(), town.r.choice(FAMILIES), town.born(5, 45)
+    name, sex = town.r.choice([("Mohammed", "M"), ("Maria", "F"), ("Nguyen", "F"), ("Jose", "M")])
+    two = [
+        town.person(home, first_name=name, last_name=family, sex=sex, dob=(born + timedelta(days=d)).isoformat())
+        for d in (0, town.r.randrange(300, 3000))
+    ]
+    yield _both(town, "one_first_name", *two) if town.r.random() < 0.5 else _apart(town, "one_first_name", *two)
+
+
+def _digits(town: Town) -> Iterator[tuple[str, list[Record], list[Record]]]:
+    """Two digits exchanged: in the number, the telephone, the house number or the year of birth."""
+    one = town.person(town.home())
+    field = town.r.choice(["ssn", "phone", "address", "dob"])
+    digits = [i for i, c in enumerate(one[field]) if c.isdigit()]
+    pairs = [
+        (a, b)
+        for a, b in pairwise(digits)
+        if b == a + 1 and one[field][a] != one[field][b] and (field != "dob" or a == 2)
+    ]
+    if pairs:
+        a, b = town.r.choice(pairs)
+        text = one[field]
+        yield "digits", [town.at(one, "A")], [town.at(one | {field: text[:a] + text[b] + text[a] + text[b + 1 :]}, "B")]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.households import cases
 from models.identity import Matches, match
+from models.identity.blocking import MOST, MOST_WEAK, WEAK, keys
 from models.identity.person import Person, from_fields
 from models.identity.tables import read
 from models.identity.words import headers
@@ -67,16 +68,30 @@ def febrl() -> None:
         else:
             truth = pairs_of([p.key for p in table.people], lambda k, t=table: t.ids[k[1]].split("-")[1])
         account(f"{name} ({len(table.people)} of {table.rows})", match(table.people), truth)
+        blocked(table.people, table.people, truth)
 
 
-def households(seed: int, rounds: int) -> tuple[list[Person], list[Person], dict[tuple[str, str], tuple[str, str]]]:
-    """Records of A, of B, and key -> (case, person)."""
+def blocked(one: Iterable[Person], two: Iterable[Person], truth: Truth) -> float:
+    """Print and return how many of the true pairs are compared at all."""
+    at = {p.key: set(keys(p)) for p in (*one, *two)}
+    counts = [Counter(k for p in side for k in at[p.key]) for side in (one, two)]
+    common = {k for c in counts for k, n in c.items() if n > (MOST_WEAK if k.startswith(WEAK) else MOST)}
+    met = sum(bool(set.intersection(*(at[key] for key in pair)) - common) for pair in truth)
+    share = met / len(truth) if truth else 1.0
+    print(f"   compared at all (blocking): {share:.4f}")
+    return share
+
+
+def households(
+    seed: int, rounds: int, without: Iterable[str] = ()
+) -> tuple[list[Person], list[Person], dict[tuple[str, str], tuple[str, str]]]:
+    """Records of A, of B, and key -> (case, person). `without`: columns that neither file has."""
     sides: tuple[list[Person], list[Person]] = ([], [])
     whose = {}
     for case, *both in cases(seed, rounds):
         for side, name, records in zip(sides, "AB", both, strict=True):
             for record in records:
-                fields = {headers()[k]: v for k, v in record.items() if k in headers()}
+                fields = {headers()[k]: v for k, v in record.items() if k in headers() and k not in without}
                 person = from_fields(fields, source=name, id=str(len(side)), today=TODAY)
                 side.append(person)
                 whose[person.key] = (case, record["person"])
@@ -89,6 +104,7 @@ def told_apart(seed: int, rounds: int) -> dict[str, float]:
     truth = {p for p in pairs_of(whose, lambda k: whose[k][1]) if len({s for s, _ in p}) == 2}
     found = match(one, two)
     figures = account(f"households ({len(one)} x {len(two)})", found, truth)
+    blocked(one, two, truth)
     by_case: dict[str, Counter[str]] = defaultdict(Counter)
     decisions = {frozenset((p.left, p.right)): p for p in found.pairs}
     for pair in truth:
@@ -102,6 +118,23 @@ def told_apart(seed: int, rounds: int) -> dict[str, float]:
     for case, counts in sorted(by_case.items()):
         print(f"   {case:26}", ", ".join(f"{k} {v}" for k, v in sorted(counts.items())))
     return figures
+
+
+def without_columns(seed: int, rounds: int) -> None:
+    """The families again, as files that lack a column."""
+    for lacking in (
+        [],
+        ["phone"],
+        ["sex"],
+        ["ssn"],
+        ["email"],
+        ["middle_name"],
+        ["address"],
+        ["phone", "ssn", "email"],
+    ):
+        one, two, whose = households(seed, rounds, lacking)
+        truth = {p for p in pairs_of(whose, lambda k, w=whose: w[k][1]) if len({s for s, _ in p}) == 2}
+        account(f"without {', '.join(lacking) or 'nothing'}", match(one, two), truth)
 
 
 def scale(count: int) -> None:
@@ -134,6 +167,7 @@ def main() -> None:
     febrl()
     for seed in asked.seeds:
         told_apart(seed, asked.rounds)
+    without_columns(asked.seeds[0] if asked.seeds else 1, asked.rounds // 3)
     if asked.scale:
         scale(asked.scale)
 

@@ -15,19 +15,26 @@ import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+import duckdb
+import pyarrow as pa
+from splink import Linker
+from splink.backends.duckdb import DuckDBAPI
+
 from models.identity.comparisons import LEVELS, settings
 from models.identity.person import Person, from_fields
-from models.identity.scoring import MODEL, Scorer
+from models.identity.scoring import MODEL, SHUT, arrow
 from models.identity.words import _full_names, _rows, family_shares, given_shares
 
 SEED, PEOPLE, TODAY = 20261125, 24_000, date(2026, 1, 1)
-PAIRS = 3e7
+PAIRS = 8e6
 LEAST_U = {"number": 1e-7, "record": 1e-7, "document": 1e-7, "email": 1e-6, "phone": 1e-6, "member": 1e-6}
 """Share of strangers who agree, where the population is too small to show any (it is never nought)."""
 LEAST_M = 0.01
 """Share of people whose two records differ in something, at least: a population's slips are never all there are."""
-SET = {("record", "same"): (0.9, 1e-5), ("number", "slip"): (0.02, 2e-4)}
-"""Not learned: record numbers are each site's own here, yet charts do get mixed up; brothers' numbers follow each other."""
+SET = {("record", "same"): (0.9, 1e-5), ("number", "slip"): (0.02, 2e-4), ("given", "alias"): (0.03, 0.003),
+       ("phone", "slip"): (0.01, 1e-5)}  # fmt: skip
+"""Not learned: record numbers are each site's own here, yet charts do get mixed up; brothers' numbers follow each other, and so do the telephones of an office;
+files seldom tell a second given name, and strangers share one as they share a first."""
 NEUTRAL = {("given", "newborn"), ("record", "other")}
 """Levels that weigh nothing: they say neither yes nor no."""
 STREETS = [
@@ -166,9 +173,13 @@ class Population:
                 row["street"] = row["street"].replace(long, short)
         if r.random() < 0.03:
             row["street"] = slip(r, row["street"])
+        if r.random() < 0.02:
+            house, _, street = row["street"].partition(" ")
+            row["street"] = f"{slip(r, house, digits=True)} {street}" if r.random() < 0.5 else street
         if r.random() < 0.05:
             row["street"] = row["zip"] = row["city"] = ""
-        row["phone"] = r.choices([row["phone"], self.number(), ""], [0.62, 0.23, 0.15])[0]
+        phone = row["phone"]
+        row["phone"] = r.choices([phone, slip(r, phone, digits=True), self.number(), ""], [0.61, 0.01, 0.23, 0.15])[0]
         row["email"] = r.choices(
             [row["email"], f"{row['given'][:1]}{r.randrange(10**5)}@mail.org", ""], [0.4, 0.1, 0.5]
         )[0]
@@ -202,6 +213,10 @@ class Population:
             return f"{year}-{date_}-{month}" if int(date_) <= 12 else day
         if dice < 0.022:
             return r.choice([year, f"{year}-{month}", "1900-01-01", ""])
+        if dice > 0.997:
+            return f"{int(year) - r.randrange(-9, 9)}-{r.randrange(1, 13):02d}-{r.randrange(1, 29):02d}"
+        if dice > 0.994:
+            return slip(r, slip(r, day, digits=True), digits=True)
         return f"{year}-{month}-{r.randrange(1, 28):02d}" if dice < 0.025 else day
 
 
@@ -248,11 +263,14 @@ def train(people: Sequence[Person], truth: Sequence[int]) -> dict[str, object]:
     """Splink's model with the weights counted on these records."""
     made = settings()
     made["linker_uid"] = "chartbrief"
-    with Scorer(made) as scorer:
-        linker = scorer.linker(people, None, {"person": list(truth)})
-        linker.training.estimate_u_using_random_sampling(max_pairs=PAIRS, seed=SEED)
-        linker.training.estimate_m_from_label_column("person")
-        model = linker.misc.save_model_to_json()
+    connection = duckdb.connect(":memory:", config=SHUT)
+    connection.register("handed_in", arrow(people).append_column("person", pa.array(truth)))
+    connection.execute("create table people as select * from handed_in")
+    linker = Linker(DuckDBAPI(connection).register("people", table_name="people"), made, validate_settings=False)
+    linker.training.estimate_u_using_random_sampling(max_pairs=PAIRS, seed=SEED)
+    linker.training.estimate_m_from_label_column("person")
+    model = linker.misc.save_model_to_json()
+    connection.close()
     assert isinstance(model, dict)
     for comparison in model["comparisons"]:
         _finish(comparison)
@@ -268,7 +286,7 @@ def _finish(comparison: dict[str, object]) -> None:
         if level.get("is_null_level"):
             continue
         m, u = float(level.get("m_probability") or 1e-4), float(level.get("u_probability") or 1e-6)
-        m = max(m, LEAST_M if level["label_for_charts"] == "different" else 1e-4)
+        m = max(m, LEAST_M if level["label_for_charts"] in ("different", "apart") else 1e-4)
         u = max(u, LEAST_U.get(name, 1e-6))
         m, u = SET.get((name, level["label_for_charts"]), (m, u))
         if (name, level["label_for_charts"]) in NEUTRAL:

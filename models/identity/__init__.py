@@ -1,7 +1,7 @@
 """Are two records one person: standardize, compare, decide, explain. Nothing is linked here; the store does that."""
 
+from models.identity.directory import Directory
 from models.identity.matching import Matches, Pair, candidates_for, match
-from models.identity.nearby import nearby
 from models.identity.person import Person, from_fields, from_record
 
-__all__ = ["Matches", "Pair", "Person", "candidates_for", "from_fields", "from_record", "match", "nearby"]
+__all__ = ["Directory", "Matches", "Pair", "Person", "candidates_for", "from_fields", "from_record", "match"]

@@ -13,6 +13,8 @@ DEFAULTS = frozenset(
     | {"1970-01-01", "1111-11-11", "1910-10-10", "1911-11-11"}
 )
 """The first day of registration systems, spreadsheets and clocks, and what is quickly typed."""
+ADULT_YEARS = 26
+"""Until then a child is covered by a parent's insurance (45 CFR 147.120), and may be registered under a parent's number."""
 OLDEST_YEARS = 130
 """Nobody has lived longer than 122 years; charts of the dead are kept."""
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -61,6 +63,12 @@ def standardize(text: str, *, today: date, day_first: bool = False) -> Birth:
     if month and not day:
         return Birth(partial=f"{year:04d}-{month:02d}")
     return Birth(partial=f"{year:04d}", remark="default" if month else "")
+
+
+def adult(birth: Birth, today: date) -> bool:
+    """Whether somebody is too old to be registered under a parent's number (ADULT_YEARS); no where it is not known."""
+    known = birth.day or birth.partial
+    return bool(known) and f"{int(known[:4]) + ADULT_YEARS:04d}{known[4:] or '-12-31'}" <= today.isoformat()
 
 
 def _read(text: str, day_first: bool, today: date) -> tuple[int, int, int]:

@@ -22,6 +22,8 @@ class Name(Value, frozen=True):
     suffix: str = ""
     forms: tuple[str, ...] = ()
     """Names the given name may stand for."""
+    givens: tuple[str, ...] = ()
+    """Given names that the record itself tells for the person: this one, preferred and earlier ones."""
     families: tuple[str, ...] = ()
     """The family name, its parts, and former ones."""
     newborn: bool = False
@@ -39,7 +41,10 @@ def standardize(
     former: Iterable[str] = (),
     nicknames: Iterable[str] = (),
 ) -> Name:
-    """The parts as sent (`whole`: where there is only one field) -> a Name. What says nothing is left out."""
+    """The parts as sent (`whole`: where there is only one field) -> a Name. What says nothing is left out.
+
+    `former`: other family names of the same person; `nicknames`: their other given names.
+    """
     if whole and not (given or family):
         given, family, suffix = _split(whole, suffix)
     if "," in family and not given:
@@ -66,17 +71,20 @@ def standardize(
     name = _closed(first[0]) if first else ""
     second = " ".join(first[1:] + between)
     forms = set(full_names(name)) if name else set()
+    givens = {name} if len(name) > 1 else set()
     if name and second and len(second) > 1:
         forms.add(name + _closed(second.split()[0]))  # Mary Ann, Maryann
     for nickname in nicknames:
-        alias, _ = _tokens(nickname)
-        forms |= {_closed(alias[0])} if alias and len(alias[0]) > 1 else set()
+        alias, _ = _tokens(nickname, given=True)
+        if alias and len(alias[0]) > 1 and not _is_newborn(alias):
+            givens.add(_closed(alias[0]))
     return Name(
         given=name,
         middle=_closed(second.split()[0]) if second else "",
         family=joined,
         suffix=_suffix(suffix) or from_family or from_given or from_middle,
-        forms=tuple(sorted(f for f in forms if len(f) > 1)),
+        forms=tuple(sorted(f for f in forms | givens if len(f) > 1)),
+        givens=tuple(sorted(givens)),
         families=tuple(sorted(parts)),
         newborn=newborn,
         birth_order=order if newborn else "",

@@ -19,7 +19,7 @@ _NOT_OF_A_PERSON = frozenset({"AN", "VN", "ACSN", "FILL", "PLAC", "TAX", "EN", "
 """Identifier types (HL7 table 0203) of visits, accounts, orders, employers and providers: they tell nobody apart."""
 
 _ADDRESS_USES = {"home": 0, "temp": 2, "work": 3, "billing": 4, "old": 5}
-"""Which address is compared, the first that there is; one without a known use comes second."""
+"""Which address is the one they live at: the first that there is; one without a known use comes second."""
 
 
 class Person(Value, frozen=True):
@@ -33,7 +33,12 @@ class Person(Value, frozen=True):
     birth: Birth = Birth()
     sex: str = ""
     """f, m, or empty: not told, or neither."""
+    adult: bool = False
+    """Whether the birth date is known to be old enough not to be a child under its parent's number."""
     place: Place = Place()
+    """Where they live."""
+    more_places: tuple[Place, ...] = ()
+    """Other addresses of theirs: work, temporary, earlier ones."""
     phones: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
     national: str = ""
@@ -81,7 +86,7 @@ def sex(text: str) -> str:
 
 
 def from_record(entry: Demographics, *, source: str, id: str, today: date) -> Person:
-    """A patient of a site, from what its record says. All names count, old and maiden names for the family name only."""
+    """A patient of a site, from what its record says: all its names, addresses, telephones and numbers, earlier ones too."""
     current = [n for n in entry.names if n.use not in ("old", "maiden", "nickname")]
     best = next(
         (n for use in ("official", "usual", "") for n in current if n.use == use),
@@ -96,12 +101,12 @@ def from_record(entry: Demographics, *, source: str, id: str, today: date) -> Pe
             " ".join(best.suffix),
             whole=best.text,
             former=[n.family for n in entry.names if n is not best and n.family],
-            nicknames=[" ".join(n.given[:1]) for n in entry.names if n is not best and n.use in ("nickname", "usual")],
+            nicknames=[" ".join(n.given[:1]) for n in entry.names if n is not best and n.given],
         )
     homes = sorted(entry.addresses, key=lambda a: _ADDRESS_USES.get(a.use, 1))
-    place = Place()
-    if homes:
-        place = places.standardize(homes[0].lines, homes[0].city, homes[0].state, homes[0].postal_code)
+    lived = [places.standardize(a.lines, a.city, a.state, a.postal_code) for a in homes]
+    lived = [p for p in lived if p.street or p.zip or p.city]
+    birth = births.standardize(entry.birth_date or "", today=today)
     contacts = [t.partition(": ")[::2] for t in entry.telecom]
     national, national4 = "", ""
     records, documents, members = [], [], []
@@ -124,9 +129,11 @@ def from_record(entry: Demographics, *, source: str, id: str, today: date) -> Pe
         source=source,
         id=id,
         name=name,
-        birth=births.standardize(entry.birth_date or "", today=today),
+        birth=birth,
+        adult=births.adult(birth, today),
         sex=sex(entry.gender) or sex(entry.birth_sex),
-        place=place,
+        place=lived[0] if lived else Place(),
+        more_places=tuple(dict.fromkeys(p for p in lived[1:] if p != lived[0])),
         phones=_all(places.phone(v) for system, v in contacts if system in ("phone", "sms", "contact", "mobile")),
         emails=_all(places.email(v) for _, v in contacts if "@" in v),
         national=national,
@@ -138,11 +145,14 @@ def from_record(entry: Demographics, *, source: str, id: str, today: date) -> Pe
 
 
 def from_fields(fields: Mapping[str, str], *, source: str, id: str, today: date, day_first: bool = False) -> Person:
-    """A row of a file; `fields` by the names of headers.toml."""
+    """A row of a file; `fields` by the names of headers.toml. Telephones, e-mails, former and nicknames: several with `;`."""
     at = {k: v.strip() for k, v in fields.items()}
 
     def said(field: str) -> str:
         return at.get(field, "")
+
+    def several(field: str) -> list[str]:
+        return [v for v in said(field).split(";") if v.strip()]
 
     national, national4 = numbers.national(said("ssn"))
     if said("ssn4") and not national4:
@@ -154,6 +164,7 @@ def from_fields(fields: Mapping[str, str], *, source: str, id: str, today: date,
         if (value := numbers.plain(said(kind)))
     ]
     member = numbers.plain(said("member"))
+    birth = births.standardize(said("birth"), today=today, day_first=day_first)
     return Person(
         source=source,
         id=id,
@@ -163,10 +174,11 @@ def from_fields(fields: Mapping[str, str], *, source: str, id: str, today: date,
             said("family"),
             said("suffix"),
             whole=said("name"),
-            former=[said("former")] if said("former") else [],
-            nicknames=[said("nickname")] if said("nickname") else [],
+            former=several("former"),
+            nicknames=several("nickname"),
         ),
-        birth=births.standardize(said("birth"), today=today, day_first=day_first),
+        birth=birth,
+        adult=births.adult(birth, today),
         sex=sex(said("sex")),
         place=places.standardize(
             [said("street"), said("street2")],
@@ -176,8 +188,8 @@ def from_fields(fields: Mapping[str, str], *, source: str, id: str, today: date,
             house=said("house"),
             unit=said("unit"),
         ),
-        phones=_all(places.phone(said(k)) for k in ("phone", "phone2")),
-        emails=_all([places.email(said("email"))]),
+        phones=_all(places.phone(v) for v in several("phone")),
+        emails=_all(places.email(v) for v in several("email")),
         national=national,
         national4=national4,
         records=(f"{said('site') or source}|{number}",) if number else (),

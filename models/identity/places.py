@@ -17,6 +17,8 @@ class Place(Value, frozen=True):
 
     house: str = ""
     street: str = ""
+    words: tuple[str, ...] = ()
+    """What of the street is a name: no kinds of streets, no points of the compass, no numbers."""
     unit: str = ""
     city: str = ""
     state: str = ""
@@ -34,7 +36,7 @@ def standardize(
 ) -> Place:
     """Address parts as sent -> a Place in the abbreviations of the postal service."""
     text = " ".join(f for f in (fold(line) for line in lines) if f and f not in word_set("places", "empty"))
-    found_house, street, found_unit = _street(text)
+    found_house, street, names, found_unit = _street(text)
     digits = re.sub(r"[^0-9a-z]", "", fold(postal_code))
     zip_code = digits[:5].lstrip("0") if digits.isdigit() else digits  # a spreadsheet drops the zero of 02139
     town = fold(city).replace("-", " ")
@@ -43,6 +45,7 @@ def standardize(
     return Place(
         house=_first_number(house) or found_house,
         street=street,
+        words=names,
         unit=(_unit(fold(unit)) if unit else "") or found_unit,
         city="" if town in word_set("places", "empty") else town.replace(" ", ""),
         state=words("places")["states"].get(place, "" if place in word_set("places", "empty") else place),
@@ -60,11 +63,11 @@ def _unit(text: str) -> str:
     return "".join(kept)
 
 
-def _street(text: str) -> tuple[str, str, str]:
-    """House number, street, unit."""
+def _street(text: str) -> tuple[str, str, tuple[str, ...], str]:
+    """House number, street, the names in it, unit."""
     box = _PO_BOX.search(text)
     if box:
-        return box[1] or box[2], "pobox", ""
+        return box[1] or box[2], "pobox", (), ""
     text = re.sub(r"#\s*", " # ", text).replace("/", " ").replace("-", " ")
     tokens = text.split()
     units = word_set("places", "units") | {"#"}
@@ -79,7 +82,14 @@ def _street(text: str) -> tuple[str, str, str]:
     if tokens and re.fullmatch(r"\d+[a-z]?", tokens[0]):
         house, tokens = tokens[0], tokens[1:]
     streets, directions = words("places")["streets"], words("places")["directions"]
-    return house, "".join(directions.get(t) or streets.get(t, t) for t in tokens), unit
+    short = [directions.get(t) or streets.get(t, t) for t in tokens]
+    kinds = {*directions.values(), *streets.values()}
+    return (
+        house,
+        "".join(short),
+        tuple(sorted({t for t in short if len(t) > 2 and t.isalpha() and t not in kinds})),
+        unit,
+    )
 
 
 def phone(text: str) -> str:

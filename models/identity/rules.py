@@ -20,8 +20,13 @@ from models.record.base import Value
 
 Decision = Literal["match", "review", "no_match"]
 RANK: dict[Decision, int] = {"no_match": 0, "review": 1, "match": 2}
-SUPPORT = ("number", "contact", "none")
+SUPPORT = ("number", "contact", "little", "none")
+AGES = ("adult", "minor")
 Levels = Annotated[dict[str, tuple[str, ...]], msgspec.Meta(description="Field -> levels.")]
+
+
+def _all_in(levels: dict[str, str], wanted: Levels) -> bool:
+    return all(levels[field] in allowed for field, allowed in wanted.items())
 
 
 class Rule(Value, frozen=True, forbid_unknown_fields=True):
@@ -31,14 +36,21 @@ class Rule(Value, frozen=True, forbid_unknown_fields=True):
     words: str
     cap: Literal["review", "no_match"]
     when: Levels
-    unless: Levels = {}
+    unless: tuple[Levels, ...] = ()
     contradicts: bool = False
 
     def holds(self, levels: dict[str, str]) -> bool:
         """Whether the rule applies to a pair of these levels."""
-        return all(levels[f] in wanted for f, wanted in self.when.items()) and not any(
-            levels[f] in excused for f, excused in self.unless.items()
-        )
+        return _all_in(levels, self.when) and not any(_all_in(levels, excuse) for excuse in self.unless)
+
+
+class Facts(Value, frozen=True):
+    """What the levels do not tell of a pair."""
+
+    adult: bool
+    """Both are known to be too old to be registered under a parent's number."""
+    little: bool
+    """Nobody in the files tells a street, a telephone, a number or a document."""
 
 
 class Thresholds(Value, frozen=True, forbid_unknown_fields=True):
@@ -55,20 +67,20 @@ class Rules(Value, frozen=True, forbid_unknown_fields=True):
     support: dict[str, Levels]
     rule: tuple[Rule, ...]
 
-    def derived(self, levels: dict[str, str]) -> dict[str, str]:
-        """The levels with `support`."""
+    def derived(self, levels: dict[str, str], facts: Facts) -> dict[str, str]:
+        """The levels with `support` and `age`."""
         support = next(
-            (name for name in SUPPORT[:-1] if any(levels[f] in wanted for f, wanted in self.support[name].items())),
-            "none",
+            (name for name, told in self.support.items() if any(levels[f] in wanted for f, wanted in told.items())),
+            "little" if facts.little else "none",
         )
-        return levels | {"support": support}
+        return levels | {"support": support, "age": "adult" if facts.adult else "minor"}
 
-    def decide(self, weight: float, levels: dict[str, str]) -> tuple[Decision, tuple[Rule, ...]]:
+    def decide(self, weight: float, levels: dict[str, str], facts: Facts) -> tuple[Decision, tuple[Rule, ...]]:
         """The decision, and the rules that held."""
         decision: Decision = "match"
         if weight < self.thresholds.match:
             decision = "review" if weight >= self.thresholds.review else "no_match"
-        known = self.derived(levels)
+        known = self.derived(levels, facts)
         held = tuple(r for r in self.rule if r.holds(known))
         for rule in held:
             decision = min(decision, rule.cap, key=lambda d: RANK[d])
@@ -80,8 +92,9 @@ def rules(path: Path = DATA / "rules.toml") -> Rules:
     """The shipped rules; raises ValueError where they name a field or level that is not compared."""
     found = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Rules)
     known = {name: {label for label, _ in levels} for name, levels in LEVELS.items()}
-    known["support"] = set(SUPPORT)
-    for table in (*(r.when for r in found.rule), *(r.unless for r in found.rule), *found.support.values()):
+    known |= {"support": set(SUPPORT), "age": set(AGES)}
+    excuses = (excuse for r in found.rule for excuse in r.unless)
+    for table in (*(r.when for r in found.rule), *excuses, *found.support.values()):
         for field, levels in table.items():
             if not set(levels) <= known.get(field, set()):
                 raise ValueError(

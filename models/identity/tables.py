@@ -16,7 +16,12 @@ from models.record.base import Value
 DELIMITERS = ",;\t|"
 LONGEST_FIELD = 100_000
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_ELSE = ("birth", "ssn", "ssn4", "mrn", "license", "passport", "member", "street", "zip", "phone", "phone2", "email")
+_ELSE = ("birth", "ssn", "ssn4", "mrn", "license", "passport", "member", "street", "zip", "phone", "email")
+_SEVERAL = frozenset({"phone", "email", "former", "nickname"})
+"""Fields of which a person may have several, in as many columns."""
+_WHOSE = re.compile(
+    r"^(?:patient|pat|pt|person|client|member|subject|legal|current|primary|residential|home|permanent)_"
+)
 
 
 class TableError(ValueError):
@@ -42,7 +47,7 @@ class Table(Value, frozen=True):
     encoding: str
     delimiter: str
     columns: dict[str, str]
-    """Field -> the column it was read from."""
+    """Field -> the column (or columns, with `; ` between) that it was read from."""
     unused: tuple[str, ...]
     rows: int
     people: tuple[Person, ...]
@@ -72,16 +77,18 @@ def read(data: bytes, name: str, *, today: date) -> Table:
     bodies = [(line, row) for line, row in numbered if any(cell.strip() for cell in row)]
     if not bodies:
         raise TableError("empty_file", f"{name} has a header and no rows")
-    day_first = "birth" in at and births.day_first(row[at["birth"]] for _, row in bodies if len(row) > at["birth"])
+    day_first = "birth" in at and births.day_first(
+        row[at["birth"][0]] for _, row in bodies if len(row) > at["birth"][0]
+    )
     people, aside, ids, remarks = list[Person](), list[Row](), dict[str, str](), Counter[str]()
     for line, row in bodies:
-        own = row[at["id"]].strip() if "id" in at and len(row) > at["id"] else ""
+        own = row[at["id"][0]].strip() if "id" in at and len(row) > at["id"][0] else ""
         if len(row) != len(titles):
             aside.append(
                 Row(line=line, id=own, reason="too_few_fields" if len(row) < len(titles) else "too_many_fields")
             )
             continue
-        fields = {field: row[i] for field, i in at.items() if field != "id"}
+        fields = {field: ";".join(row[i] for i in places) for field, places in at.items() if field != "id"}
         person = from_fields(fields, source=name, id=f"{line:09d}", today=today, day_first=day_first)
         if person.birth.remark:
             remarks[f"birth_{person.birth.remark}"] += 1
@@ -97,7 +104,7 @@ def read(data: bytes, name: str, *, today: date) -> Table:
         encoding=encoding,
         delimiter=delimiter,
         columns=columns,
-        unused=tuple(t.strip() for t in titles if t not in columns.values()),
+        unused=tuple(t.strip() for i, t in enumerate(titles) if not any(i in places for places in at.values())),
         rows=len(bodies),
         people=tuple(people),
         ids=ids,
@@ -126,18 +133,13 @@ def _or_none(data: bytes, encoding: str) -> str:
         raise TableError("not_a_table", f"the file is not the {encoding} that it begins as") from None
 
 
-def _columns(titles: list[str], name: str) -> tuple[dict[str, str], dict[str, int]]:
-    """Field -> title, field -> position. Of several columns for one field the commonest spelling counts."""
+def _columns(titles: list[str], name: str) -> tuple[dict[str, str], dict[str, list[int]]]:
+    """Field -> title, field -> positions. Of several columns for one field the commonest spelling counts (_SEVERAL: all)."""
     spellings = list(headers())
-    found: dict[str, tuple[int, int]] = {}
+    found: dict[str, list[tuple[int, int]]] = {}
     for i, title in enumerate(titles):
-        plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title.strip()).lower()).strip("_")
-        for spelling in (plain, plain.replace("_", "")):
-            if spelling in headers():
-                field, rank = headers()[spelling], spellings.index(spelling)
-                if field not in found or rank < found[field][0]:
-                    found[field] = (rank, i)
-                break
+        if (spelling := _spelling(title)) is not None:
+            found.setdefault(headers()[spelling], []).append((spellings.index(spelling), i))
     named = ("family" in found and "given" in found) or "name" in found
     if not named or not any(f in found for f in _ELSE):
         lacking = [] if named else ["a name (given_name and family_name, or name)"]
@@ -147,5 +149,12 @@ def _columns(titles: list[str], name: str) -> tuple[dict[str, str], dict[str, in
             "missing_columns",
             f"{name} lacks {' and '.join(lacking)}; it has: {', '.join(t.strip() for t in titles)[:500]}",
         )
-    at = {field: i for field, (_, i) in found.items()}
-    return {field: titles[i] for field, i in at.items()}, at
+    at = {f: [i for _, i in sorted(places)][: None if f in _SEVERAL else 1] for f, places in found.items()}
+    return {field: "; ".join(titles[i].strip() for i in places) for field, places in at.items()}, at
+
+
+def _spelling(title: str) -> str | None:
+    """The title as headers.toml has it; None where it is not there."""
+    plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title.strip()).lower()).strip("_")
+    less = _WHOSE.sub("", plain)
+    return next((s for s in (plain, plain.replace("_", ""), less, less.replace("_", "")) if s in headers()), None)

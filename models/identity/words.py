@@ -75,6 +75,11 @@ def full_names(given: str) -> tuple[str, ...]:
     return tuple(sorted({given, *_full_names().get(given, ())}))
 
 
+def root(given: str) -> str:
+    """The commonest name that a given name may stand for: what nicknames have in common."""
+    return max(full_names(given), key=lambda n: (given_shares().get(n, 0.0), n)) if given else ""
+
+
 def fold(text: str) -> str:
     """Lower case, without accents, apostrophes closed up, other punctuation as blanks; other scripts stay as they are."""
     decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))

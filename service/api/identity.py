@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from threading import Lock
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from adapters.normalizer import normalize
-from models.identity import Pair, Person, candidates_for, from_record, match, nearby
+from models.identity import Directory, Pair, Person, candidates_for, from_record, match
 from models.identity.matching import judge
 from models.identity.rules import rules
 from models.identity.scoring import Scorer
@@ -22,10 +25,47 @@ from service.store.identity import Known, LinkRefused, UnknownPair, pair_id
 GRADES = ("certain", "probable", "possible", "certainly-not")
 GRADE_URL = "http://hl7.org/fhir/StructureDefinition/match-grade"
 ASKED = "asked"
+TENANTS = 4
+"""Tenants whose people stand ready at once: some 10 kB a record."""
 
 
 class _Told(Protocol):
     def links(self, tenant: str, patient_id: str) -> dict[str, str]: ...
+
+
+@dataclass
+class _People:
+    """A tenant's people as they were when the store had this mark."""
+
+    directory: Directory = field(default_factory=Directory)
+    owner: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    mark: str = ""
+
+
+class _Standing:
+    """What `$match` keeps between questions: the people of the tenants that asked last, of each open store, and a scorer."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self._of: WeakKeyDictionary[Store, dict[str, _People]] = WeakKeyDictionary()
+        self._scorer: Scorer | None = None
+
+    def people(self, store: Store, tenant: str) -> _People:
+        """A tenant's; the one that asked longest ago gives way. Under the lock."""
+        known = self._of.setdefault(store, {})
+        found = known.pop(tenant, None) or _People()
+        while len(known) >= TENANTS:
+            known.pop(next(iter(known)))
+        known[tenant] = found
+        return found
+
+    def scorer(self) -> Scorer:
+        """The one that is open. Under the lock."""
+        self._scorer = self._scorer or Scorer()
+        return self._scorer
+
+
+_STANDING = _Standing()
 
 
 class Identity:
@@ -155,25 +195,41 @@ class Identity:
         `certain_only`: the one that is certain; nobody where there are several (FHIR R4, Patient $match).
         """
         asked = _asked(tenant, resource)
-        with _refusals():
-            near = nearby(asked)
-            known = [k for k in self.store.known_people(tenant) if near(k.person)]
-        at = {(k.site, k.there): k for k in known}
+        pairs, owner = self._compared(tenant, asked)
         best: dict[str, tuple[Pair, str]] = {}
-        for pair in candidates_for(asked, [_person(k) for k in known]):
-            ours = at[pair.right].patient_id
+        for pair in pairs:
+            ours = owner[pair.right]
             grade = grade_of(pair)
             if ours not in best or GRADES.index(grade) < GRADES.index(best[ours][1]):
                 best[ours] = (pair, grade)
-        rows: list[dict[str, Any]] = [
-            {"patient_id": ours, "score": _score(pair, grade), "grade": grade, "person": at[pair.right].person}
-            for ours, (pair, grade) in best.items()
-        ]
-        rows.sort(key=lambda r: (GRADES.index(r["grade"]), -r["score"], r["patient_id"]))
+        ranked = sorted(best.items(), key=lambda b: (GRADES.index(b[1][1]), -_score(*b[1]), b[0]))
         if certain_only:
-            certain = [r for r in rows if r["grade"] == "certain"]
-            return certain if len(certain) == 1 else []
-        return rows[:count]
+            certain = [b for b in ranked if b[1][1] == "certain"]
+            ranked = certain if len(certain) == 1 else []
+        told = ranked[:count]
+        with _refusals():
+            known = self.store.known_people(tenant, [pair.right for _, (pair, _) in told])
+        at = {(k.site, k.there): k.person for k in known}
+        return [
+            {"patient_id": ours, "score": _score(pair, grade), "grade": grade, "person": at[pair.right]}
+            for ours, (pair, grade) in told
+            if pair.right in at  # read again, so that nobody is told who was erased a moment ago
+        ]
+
+    def _compared(self, tenant: str, asked: Person) -> tuple[list[Pair], Mapping[tuple[str, str], str]]:
+        """Who of the store may be `asked`, and whose each record is."""
+        with _refusals(), _STANDING.lock:
+            mark = self.store.people_mark(tenant)
+            people = _STANDING.people(self.store, tenant)
+            if people.mark != mark:
+                versions = self.store.people_versions(tenant)
+                people.directory.refresh(
+                    {key: version for key, (_, version) in versions.items()},
+                    lambda changed: [_person(k) for k in self.store.known_people(tenant, changed)],
+                )
+                people.owner = {key: patient for key, (patient, _) in versions.items()}
+                people.mark = mark
+            return candidates_for(asked, people.directory.near(asked), _STANDING.scorer()), people.owner
 
 
 def _contradicts_itself(cluster: Sequence[Person]) -> bool:

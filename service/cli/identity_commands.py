@@ -175,10 +175,10 @@ def _done(document: dict[str, Any], words: str, as_json: bool) -> None:
 def _tell(done: Linked) -> None:
     from service.cli import output, render
 
-    made = render.table("Files", "file", "records", ">compared", ">set aside", "columns used")
+    made = render.table("Files", "file", "records", ">compared", ">set aside", "columns used", "not used")
     for table in done.tables:
         used = ", ".join(f"{field}={column.strip()}" for field, column in table.columns.items())
-        render.row(made, table.name, table.rows, len(table.people), len(table.set_aside), used)
+        render.row(made, table.name, table.rows, len(table.people), len(table.set_aside), used, ", ".join(table.unused))
     console = output.stdout()
     console.print(made)
     counts = done.document["decisions"]

@@ -70,11 +70,28 @@ class Identities(Vault):
 
     clock: Callable[[], str]
 
-    def known_people(self, tenant: str) -> list[Known]:
-        """Every record of every site with its demographics; those that were never read are not among them."""
+    def known_people(self, tenant: str, only: Sequence[tuple[str, str]] | None = None) -> list[Known]:
+        """Every record of every site with its demographics (`only`: of these); those that were never read are not among them."""
+        given = {
+            "t": tenant,
+            "some": only is not None,
+            "sites": [s for s, _ in only or ()],
+            "ids": [i for _, i in only or ()],
+        }
         with self.database.transaction(tenant, snapshot=True) as db:
-            rows = db.execute(text(_PEOPLE), {"t": tenant}).all()
+            rows = db.execute(text(_PEOPLE), given).all()
         return [Known(r.site, r.site_patient_id, r.patient_id, msgspec.convert(r.body, Demographics)) for r in rows]
+
+    def people_mark(self, tenant: str) -> str:
+        """What is another as soon as anybody of `people_versions` is: a sum over all of it, in one row."""
+        with self.database.transaction(tenant) as db:
+            return str(db.execute(text(_MARK), {"t": tenant}).scalar_one())
+
+    def people_versions(self, tenant: str) -> dict[tuple[str, str], tuple[str, str]]:
+        """(site, id there) -> (patient, version of what the record says), for everybody of `known_people`."""
+        with self.database.transaction(tenant, snapshot=True) as db:
+            rows = db.execute(text(_VERSIONS), {"t": tenant}).all()
+        return {(site, there): (patient, version) for site, there, patient, version in rows}
 
     def put_pairs(self, tenant: str, pairs: Sequence[Pair]) -> int:
         """Keep what a search over everybody found. Open pairs it did not find again are withdrawn; decided ones stay.
@@ -221,7 +238,21 @@ _PEOPLE = """
 select l.site, l.site_patient_id, l.patient_id, e.body from patient_links l
 join lateral (select body from entries e where e.tenant = l.tenant and e.patient_id = l.patient_id and e.site = l.site
   and e.section = 'demographics' order by e.entry_id limit 1) e on true
-where l.tenant = :t order by l.site, l.site_patient_id
+where l.tenant = :t and (not :some or (l.site, l.site_patient_id) in (
+  select * from unnest(cast(:sites as text[]), cast(:ids as text[]))))
+order by l.site, l.site_patient_id
+"""
+_VERSIONS = """
+select distinct on (l.site, l.site_patient_id) l.site, l.site_patient_id, l.patient_id, e.body_hash
+from patient_links l join entries e on e.tenant = l.tenant and e.patient_id = l.patient_id and e.site = l.site
+  and e.section = 'demographics'
+where l.tenant = :t order by l.site, l.site_patient_id, e.entry_id
+"""
+_MARK = """
+select count(*) || '|' || coalesce(sum(hashtextextended(l.site || '|' || l.site_patient_id || '|' || l.patient_id || '|'
+  || e.entry_id || '|' || e.body_hash, 0)), 0)
+from patient_links l join entries e on e.tenant = l.tenant and e.patient_id = l.patient_id and e.site = l.site
+  and e.section = 'demographics' where l.tenant = :t
 """
 _PUT = """
 insert into identity_pairs (tenant, pair_id, site_a, id_a, site_b, id_b, state, decision, weight, score, codes, reason)

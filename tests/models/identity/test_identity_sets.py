@@ -7,11 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.households import cases
 from benchmarks.identity import FEBRL, TODAY, account, households, pairs_of
-from models.identity import candidates_for, from_record, match, nearby
+from models.identity import Directory, Person, candidates_for, match
+from models.identity.matching import CHAINED
 from models.identity.tables import read
-from models.record import Address, Demographics, Identifier, Origin, PersonName
 
 SAME = {"plain", "nicknamed", "misspelt", "siblings", "spouses"}
 
@@ -30,49 +29,52 @@ def test_families_are_told_apart() -> None:
     assert len(linked & easy) > 0.85 * len(easy), "who is plainly one person is linked without a steward"
 
 
-def test_the_cheap_look_passes_over_nobody_who_would_be_found() -> None:
-    """Records as FHIR would have them; every twentieth is asked about."""
-    known, _, _ = households(seed=5, rounds=6)
-    rows = [r for case in cases(5, 6) for r in case[1]]
-    entries = [as_entry(row) for row in rows]
-    people = [from_record(e, source="a", id=str(i), today=TODAY) for i, e in enumerate(entries)]
-    assert len(people) == len(known)
-    found = 0
-    for asked in people[::20]:
-        other = msgspec.structs.replace(asked, source="asked")
-        near = nearby(other)
-        looked_at = [p for p, e in zip(people, entries, strict=True) if near(e)]
-        pairs = candidates_for(other, people)
-        assert candidates_for(other, looked_at) == pairs
-        assert len(looked_at) < len(people) / 4
-        found += len(pairs)
-    assert found > len(people[::20])
+def test_the_directory_passes_over_nobody_who_would_be_found() -> None:
+    """Asked one by one, a directory's answer is what the comparison with everybody gives."""
+    known, asked, _ = households(seed=5, rounds=5)
+    directory = Directory()
+    directory.refresh({p.key: "1" for p in known}, lambda _: known)
+    sample = asked[::25]
+    told = {
+        frozenset((p.left, p.right)): (p.decision, p.weight)
+        for p in match(sample, known).pairs
+        if CHAINED not in p.codes
+    }
+    found = {}
+    for person in sample:
+        near = directory.near(person)
+        assert len(near) < len(known)
+        found |= {frozenset((p.left, p.right)): (p.decision, p.weight) for p in candidates_for(person, near)}
+    assert told.items() <= found.items() and len(told) > len(sample)
 
 
-def as_entry(row: dict[str, str]) -> Demographics:
-    """A row of the families as a record's demographics."""
-    return Demographics(
-        id="x",
-        origins=(Origin(tenant="t", site="a", resource_type="Patient", resource_id="x"),),
-        names=(
-            PersonName(family=row["last_name"], given=(row["first_name"], row["middle_name"]), suffix=(row["suffix"],)),
-        ),
-        birth_date=row["dob"] or None,
-        gender={"F": "female", "M": "male"}[row["sex"]],
-        addresses=(Address(lines=(row["address"],), city=row["city"], state=row["state"], postal_code=row["zip"]),),
-        telecom=(f"phone: {row['phone']}", f"email: {row['email']}"),
-        identifiers=(Identifier(system="http://hl7.org/fhir/sid/us-ssn", value=row["ssn"]),),
-    )
+def test_a_directory_follows_what_changes_and_forgets_who_is_gone() -> None:
+    known, _, _ = households(seed=5, rounds=1)
+    ana = known[0]
+    directory = Directory()
+    directory.refresh({p.key: "1" for p in known}, lambda wanted: [p for p in known if p.key in wanted])
+    assert ana in directory.near(ana) and len(directory) == len(known)
+    moved = msgspec.structs.replace(ana, phones=("6175552345",))
+    asked: list[tuple[str, str]] = []
+
+    def read(wanted: list[tuple[str, str]]) -> list[Person]:
+        asked.extend(wanted)
+        return [moved]
+
+    directory.refresh({p.key: "1" for p in known} | {ana.key: "2"}, read)
+    assert asked == [ana.key] and moved in directory.near(moved) and ana not in directory.near(ana)
+    directory.refresh({p.key: "1" for p in known[1:]}, read)
+    assert ana.key not in {p.key for p in directory.near(moved)} and asked == [ana.key]
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize(("name", "seen"), [("dataset1.csv", 0.95), ("dataset3.csv", 0.90)])
-def test_febrl(name: str, seen: float, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("name", "least"), [("dataset1.csv", 0.88), ("dataset2.csv", 0.78)])
+def test_febrl(name: str, least: float, capsys: pytest.CaptureFixture[str]) -> None:
     if not FEBRL.is_dir():
         pytest.skip("../shared/data/match-febrl is not here")
     table = read(Path(FEBRL / name).read_bytes(), name, today=TODAY)
     truth = pairs_of([p.key for p in table.people], lambda k: table.ids[k[1]].split("-")[1])
     figures = account(name, match(table.people), truth)
     assert figures["precision"] >= 0.999
-    assert 1 - figures["missed"] / len(truth) >= seen
+    assert figures["recall"] >= least and 1 - figures["missed"] / len(truth) >= 0.95
     assert "reviews in vain" in capsys.readouterr().out

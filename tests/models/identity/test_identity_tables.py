@@ -30,7 +30,8 @@ def test_delimiters_and_encodings(delimiter: str, encoding: str) -> None:
 @pytest.mark.parametrize(
     "header",
     ["id,given,family,dob", "record_id,fname,lname,birth_date", "Patient ID,FirstName,LastName,DateOfBirth", "rec_id, given_name, surname, date_of_birth",
-     "unique_id,first_name,last_name,birthdate", "PATIENTID,FIRST_NAME,LAST_NAME,D.O.B."],
+     "unique_id,first_name,last_name,birthdate", "PATIENTID,FIRST_NAME,LAST_NAME,D.O.B.",
+     "patient_no,Patient First Name,Patient Surname,Patient_DOB", "id,legal_first_name,legal_last_name,birthDay"],
 )  # fmt: skip
 def test_spellings_of_columns(header: str) -> None:
     (person,) = read(f"{header}\n7,Ana,Quimby,1961-05-06\n".encode(), "a.csv", today=TODAY).people
@@ -62,6 +63,20 @@ def test_what_was_not_believed_is_counted_and_unused_columns_are_named() -> None
     table = read(text.encode(), "a.csv", today=TODAY)
     assert table.remarks == {"birth_default": 1, "birth_implausible": 1, "ssn_not_valid": 1}
     assert table.unused == ("shoe size",)
+
+
+def test_all_telephones_and_names_of_a_person_are_read() -> None:
+    text = (
+        "id,given,family,maiden_name,dob,home_phone,mobile,work_phone,email,first_name\n"
+        "1,Ana,Quimby,Halloran,1961-05-06,617-555-2345,617-555-2346;617-555-2347,,aq@home.net,Anna\n"
+    )
+    table = read(text.encode(), "a.csv", today=TODAY)
+    (person,) = table.people
+    assert person.phones == ("6175552345", "6175552346", "6175552347") and "halloran" in person.name.families
+    assert person.name.given == "ana" and table.unused == ("first_name",), (
+        "of two given names the one is used, and told"
+    )
+    assert table.columns["phone"] == "home_phone; mobile; work_phone"
 
 
 def test_a_column_of_dates_is_read_one_way() -> None:

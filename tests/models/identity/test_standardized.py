@@ -197,7 +197,7 @@ def test_a_record_of_a_site() -> None:
         birth_date="1961-05-06",
         gender="female",
         addresses=(
-            Address(lines=("1 Old Road",), use="old"),
+            Address(lines=("1 Old Road",), city="Dayton", use="old"),
             Address(lines=("12 Main Street",), city="Boston", postal_code="02139", use="home"),
         ),
         telecom=("phone: 617-555-2345", "email: mq@home.net", "fax: 617-555-9999"),
@@ -212,6 +212,7 @@ def test_a_record_of_a_site() -> None:
     )
     person = from_record(entry, source="north", id="p1", today=TODAY)
     assert (person.name.given, person.name.middle, person.name.family) == ("marjorie", "lee", "quimby")
+    assert [(p.house, p.city) for p in person.more_places] == [("1", "dayton")] and person.adult
     assert {"halloran", "quimby"} <= set(person.name.families) and "midge" in person.name.forms
     assert (person.birth.day, person.sex, person.place.house, person.place.street) == (
         "1961-05-06",
