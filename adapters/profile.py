@@ -228,6 +228,9 @@ class SiteConfig(Strict):
         default=(), description="What the hospital permits us to write; nothing unless it says so."
     )
     freshness_hours: float = Field(default=24.0, gt=0, description="Older answers are called stale.")
+    quality_every_hours: float | None = Field(
+        default=None, ge=1, le=8760, description="A quality report of all its patients so often; None: when asked."
+    )
     frame_ancestors: tuple[Origin, ...] = Field(
         default=(),
         max_length=10,
