@@ -60,6 +60,10 @@ class Query(Strict):
         description="The section is whole where a site does not support this search. A type that only optional "
         "queries ask for is asked where the capability statement lists it.",
     )
+    supporting: bool = Field(
+        default=False,
+        description="With `optional`: it brings no entries of its own, and the section is whole also where we may not ask.",
+    )
 
 
 class SectionRule(Strict):
@@ -185,6 +189,13 @@ class Profile(Strict):
         queries = [query for rule in self.sections.values() for query in rule.queries]
         needed = {query.resource_type for query in queries if not query.optional}
         return frozenset(query.resource_type for query in queries) - needed
+
+    @property
+    def supporting_types(self) -> frozenset[str]:
+        """Types that only supporting queries ask for: gone without where a site refuses a token because of them."""
+        queries = [query for rule in self.sections.values() for query in rule.queries]
+        needed = {query.resource_type for query in queries if not query.supporting}
+        return frozenset(query.resource_type for query in queries if query.supporting) - needed
 
     @field_validator("quirks")
     @classmethod
