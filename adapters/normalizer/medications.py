@@ -102,7 +102,7 @@ def medication(source: Source) -> list[Medication]:
 
 def _ran_out(source: Source, made: Medication) -> str:
     """When the supply ended, all fills and refills counted, where that is long ago: a course of antibiotics nobody closed."""
-    now = source.raw.retrieved
+    now = source.now
     ends = [s.end for s in supplies(made)]
     if not ends or not now:
         return ""
@@ -220,7 +220,7 @@ def _activity(
 ) -> tuple[Activity, str]:
     """Current, over or unsure, with the reason. A long-silent active order is unsure: sites leave old ones active. One that
     was `filled` lately is not silent, however long ago it was written."""
-    now = source.raw.retrieved
+    now = source.now
     if refusal:
         return "historical", "doNotPerform: an instruction not to give it"
     if status in _OVER:

@@ -32,7 +32,9 @@ FILL = resource("MedicationDispense", "d1", status="completed", whenHandedOver="
 async def test_asked_where_listed_and_gone_without(listed, answer, got, said):
     table = {"/metadata": statement(*listed), "/MedicationRequest": bundle(ORDER), "/MedicationDispense": answer}
     fetched = await fetch(table, "medications")
-    assert bool([r for r in fetched_requests if r.path.endswith("MedicationDispense")]) is ("MedicationDispense" in listed)
+    assert bool([r for r in fetched_requests if r.path.endswith("MedicationDispense")]) is (
+        "MedicationDispense" in listed
+    )
     assert ids(fetched) == got and fetched.coverage.state == "present" and fetched.coverage.complete
     assert said in fetched.coverage.reason if said else not fetched.coverage.reason
     (entry,) = normalize(fetched.resources).entries
