@@ -8,7 +8,7 @@ import msgspec
 
 from models.quality import NotComparable, QualityReport, Trend, compare
 from service.api.problems import Problem
-from service.api.refusals import known, refusals
+from service.api.refusals import earlier, known, refusals
 from service.quality import of_patient
 from service.store import Store
 
@@ -87,10 +87,7 @@ class Quality:
         """How a kept report differs from the one before it, or from another."""
         report = self.site_quality(tenant, name, report_id)
         if against == "previous":
-            ids = [row["report_id"] for row in self.site_qualities(tenant, name)]
-            against = next((i for i in ids if i < report_id), "")
-            if not against:
-                raise Problem("not_found", "there is no earlier report of this site")
+            against = earlier(self.site_qualities(tenant, name), report_id)
         try:
             return compare(self.site_quality(tenant, name, against), report)
         except NotComparable as error:

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -98,7 +99,7 @@ class Runtime:
         self._presence.watch()
         self._again = [Again("upkeep", FORGET_SECONDS, lambda: forget_workflows(settings.workflow_retention_days))]
         if self._schedules:
-            self._again.append(Again("schedule", SCHEDULE_SECONDS, lambda: quality.begin_due(self._store)))
+            self._again.append(Again("schedule", SCHEDULE_SECONDS, self._keep_schedules))
         for task in self._again:
             task.start()
 
@@ -170,12 +171,7 @@ class Runtime:
 
     def run(self, tenant: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any] | None:
         """The run, after waiting for its end for at most `wait_seconds`; None when there is none."""
-        deadline = time.monotonic() + wait_seconds
-        while True:
-            found = self._store.run(tenant, run_id)
-            if found is None or found["state"] in ENDED or time.monotonic() >= deadline:
-                break
-            time.sleep(0.05)
+        found = _awaited(lambda: self._store.run(tenant, run_id), wait_seconds)
         if found is not None and found["state"] not in ENDED and self._is_over(tenant, run_id):
             found = self._store.run(tenant, run_id)
         return found
@@ -211,15 +207,8 @@ class Runtime:
 
     def renormalization(self, tenant: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any] | None:
         """The run, after waiting for its end for at most `wait_seconds`; None when there is none."""
-        deadline = time.monotonic() + wait_seconds
-        while True:
-            found = self._store.renormalization(tenant, run_id)
-            if found is None or found["state"] in ENDED:
-                return found
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(0.05)
-        if _given_up(renormalize.workflow_id(run_id)):
+        found = _awaited(lambda: self._store.renormalization(tenant, run_id), wait_seconds)
+        if found is not None and found["state"] not in ENDED and _given_up(renormalize.workflow_id(run_id)):
             self._store.end_renormalization(tenant, run_id, "given_up")
             found = self._store.renormalization(tenant, run_id)
         return found
@@ -234,22 +223,33 @@ class Runtime:
 
     def quality_run(self, tenant: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any] | None:
         """The run, after waiting for its end for at most `wait_seconds`; None when there is none."""
-        deadline = time.monotonic() + wait_seconds
-        while True:
-            found = self._store.quality_run(tenant, run_id)
-            if found is None or found["state"] in ENDED:
-                return found
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(0.05)
-        if _given_up(quality.workflow_id(run_id)):
+        found = _awaited(lambda: self._store.quality_run(tenant, run_id), wait_seconds)
+        if found is not None and found["state"] not in ENDED and _given_up(quality.workflow_id(run_id)):
             end_run(self._store, tenant, run_id, "given_up")
             found = self._store.quality_run(tenant, run_id)
         return found
 
+    def _keep_schedules(self) -> None:
+        for (
+            tenant,
+            run_id,
+        ) in self._store.unfinished_quality_runs():  # one that was given up would hold its site's place
+            self.quality_run(tenant, run_id)
+        quality.begin_due(self._store)
+
     def check_site(self, tenant: str, site: str, patient_id: str | None = None) -> dict[str, Any]:
         """Discover and authorize at a site; probe it with a test patient of the site."""
         return check_site(self._store, tenant, site, patient_id)
+
+
+def _awaited(look: Callable[[], dict[str, Any] | None], seconds: float) -> dict[str, Any] | None:
+    """What `look` finds once it has ended or is not there, and at the latest after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is None or found["state"] in ENDED or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.05)
 
 
 def _given_up(workflow_id: str) -> bool:
