@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from models.record import Coding, Concept
 from models.terminology.candidates import Candidate
-from models.terminology.seeds import seed_rows
+from models.terminology.seeds import seed_rows, verified
 from models.terminology.systems import RXNORM
 from models.terminology.words import plain
 
@@ -35,9 +35,7 @@ _NOT_TAKEN = re.compile(
 @cache
 def ingredients() -> dict[str, Ingredient]:
     """Name -> ingredient."""
-    return {
-        row[0]: Ingredient(row[0], row[1], row[2], bool(row[4:] and row[4])) for row in seed_rows("ingredients.tsv")
-    }
+    return {row[0]: Ingredient(row[0], row[1], row[2], verified(row[4])) for row in seed_rows("ingredients.tsv")}
 
 
 @cache

@@ -41,7 +41,7 @@ def groups_of(code: str) -> tuple[str, ...]:
 @cache
 def _words() -> dict[str, str]:
     found: dict[str, str] = {}
-    for cvx, _, _, words in seed_rows("vaccines.tsv"):
+    for cvx, _, _, words, _ in seed_rows("vaccines.tsv"):
         for wording in words.split(";"):
             found.setdefault(_key(wording), cvx)
     return found
