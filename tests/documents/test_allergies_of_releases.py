@@ -96,7 +96,7 @@ def test_a_negative_alone_is_a_negative_from_every_source(source: str) -> None:
     assert {c.state for c in made.coverage if c.section == "allergies"} == {"none_asserted"}
 
 
-@pytest.mark.parametrize(("one", "other"), product(SOURCES, SOURCES))
+@pytest.mark.parametrize(("one", "other"), list(product(SOURCES, SOURCES)))
 def test_a_negative_of_one_source_contradicts_the_allergy_of_another(one: str, other: str) -> None:
     made = chart(SOURCES[one]("allergy", "a"), SOURCES[other]("none", "b"))
     (conflict,) = made.conflicts
