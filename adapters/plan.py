@@ -13,13 +13,14 @@ Params = tuple[tuple[str, str], ...]
 
 
 class Search(NamedTuple):
-    """One search: the type, its parameters, whether it asks for a piece by date, and whether a section is whole without
-    it where the site does not support it."""
+    """One search: the type, its parameters, whether it asks for a piece by date, whether a section is whole without
+    it where the site does not support it, and (supporting) where it does not let us."""
 
     resource_type: str
     params: Params
     dated: bool = False
     optional: bool = False
+    supporting: bool = False
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -40,10 +41,10 @@ def searches_of(profile: Profile, section: Section, patient_id: str, today: date
             params["_revinclude"] = "Provenance:target"
         fixed = tuple(params.items())
         if query.split is None:
-            found.append(Search(query.resource_type, fixed, False, query.optional))
+            found.append(Search(query.resource_type, fixed, False, query.optional, query.supporting))
         else:
             found += [
-                Search(query.resource_type, (*fixed, *piece), True, query.optional)
+                Search(query.resource_type, (*fixed, *piece), True, query.optional, query.supporting)
                 for piece in pieces(query.split, today)
             ]
     return found

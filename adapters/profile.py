@@ -60,6 +60,10 @@ class Query(Strict):
         description="The section is whole where a site does not support this search. A type that only optional "
         "queries ask for is asked where the capability statement lists it.",
     )
+    supporting: bool = Field(
+        default=False,
+        description="With `optional`: it brings no entries of its own, and the section is whole also where we may not ask.",
+    )
 
 
 class SectionRule(Strict):
@@ -186,6 +190,13 @@ class Profile(Strict):
         needed = {query.resource_type for query in queries if not query.optional}
         return frozenset(query.resource_type for query in queries) - needed
 
+    @property
+    def supporting_types(self) -> frozenset[str]:
+        """Types that only supporting queries ask for: gone without where a site refuses a token because of them."""
+        queries = [query for rule in self.sections.values() for query in rule.queries]
+        needed = {query.resource_type for query in queries if not query.supporting}
+        return frozenset(query.resource_type for query in queries if query.supporting) - needed
+
     @field_validator("quirks")
     @classmethod
     def _unique(cls, quirks: tuple[Quirk, ...]) -> tuple[Quirk, ...]:
@@ -228,6 +239,9 @@ class SiteConfig(Strict):
         default=(), description="What the hospital permits us to write; nothing unless it says so."
     )
     freshness_hours: float = Field(default=24.0, gt=0, description="Older answers are called stale.")
+    quality_every_hours: float | None = Field(
+        default=None, ge=1, le=8760, description="A quality report of all its patients so often; None: when asked."
+    )
     frame_ancestors: tuple[Origin, ...] = Field(
         default=(),
         max_length=10,

@@ -21,6 +21,7 @@ from adapters.errors import (
     BadAnswer,
     ConfigurationError,
     NotSupported,
+    ScopeRefused,
     SiteUnavailable,
 )
 from adapters.fhir.http import Answer, Http, Tally, tallied
@@ -29,7 +30,7 @@ from adapters.fhir.search import Asked, Found, search, search_url
 from adapters.hydrate import Board, Hydrator
 from adapters.plan import Search, searches_of, unasked
 from adapters.profile import SiteConfig
-from adapters.section import SectionFetch, remarks_on, section_result
+from adapters.section import SectionFetch, remarks_on, section_result, why
 from adapters.session import Session, SiteReport
 from adapters.smart.keys import KeyPair
 from adapters.smart.tokens import TokenStore
@@ -64,6 +65,7 @@ class Source(Session):
         self.tenant = tenant
         self.companion = CompanionApi(tenant, site, self._ask_companion, clock)
         self.auth.optional = self.companion.scopes
+        self.auth.supporting = self.profile.supporting_types
         self._hydrator = Hydrator(
             site.name, site.fhir_base, frozenset(self.profile.hydrate), self.profile.limits, self.get, self._keep
         )
@@ -125,6 +127,7 @@ class Source(Session):
         board.began(section)
         pages = self.profile.sections[section].pages
         found, failures, declined, started = Found(), list[AdapterError](), list[Search](), self._clock()
+        told: list[str] = []
         searches = searches_of(self.profile, section, patient_id, datetime.fromtimestamp(started, UTC).date())
         beside = self.companion.beside(section, patient_id)
         try:
@@ -132,7 +135,7 @@ class Source(Session):
                 report = await self.discover()
                 if self.site.one_patient_each and self._token is not None and self._token.patient != patient_id:
                     raise AuthorizationError("the authorization is another patient's", code="another_patient")
-                asked = (self._search(s, pages, patient_id, report, found, failures, declined) for s in searches)
+                asked = (self._search(s, pages, patient_id, report, found, failures, declined, told) for s in searches)
                 await asyncio.gather(*asked, beside.ask(self._token))
                 board.ended(section, found)
                 if section != "demographics" and not (found.resources or failures) and await board.is_unknown():
@@ -158,7 +161,7 @@ class Source(Session):
             failures,
             whole=whole,
             as_of=_iso(started),
-            remark="; ".join(p for p in (remarks_on(searches, declined, apart), beside.remark) if p),
+            remark="; ".join(p for p in (remarks_on(searches, declined, apart), *told, beside.remark) if p),
             unasked=apart,
             requests=tally.requests,
         )
@@ -172,9 +175,10 @@ class Source(Session):
         found: Found,
         failures: list[AdapterError],
         declined: list[Search],
+        told: list[str],
     ) -> None:
         """One search of a section; what it brings goes to `found`, why it brings nothing to `failures`, and it to
-        `declined` where the section is whole without it."""
+        `declined` where the section is whole without it (`told`: what must be said of that)."""
         part, kind = Found(), asked.resource_type
         try:
             self.check_allowed(kind, report)
@@ -186,6 +190,9 @@ class Source(Session):
         except AdapterError as error:
             if asked.optional and isinstance(error, NotSupported):
                 declined.append(asked)
+            elif asked.supporting and isinstance(error, ScopeRefused):
+                declined.append(asked)
+                told.append(f"without {kind}: {why(error)}")
             else:
                 failures.append(error)
         finally:

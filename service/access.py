@@ -60,6 +60,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /v1/sites/{site}/reports/{report_id}/diff": _EVERYBODY,
     "POST /v1/sites/{site}/quality": _OPERATORS,
     "GET /v1/sites/{site}/quality": _EVERYBODY,
+    "GET /v1/sites/{site}/quality/runs/{run_id}": _EVERYBODY,
     "GET /v1/sites/{site}/quality/reports": _EVERYBODY,
     "GET /v1/sites/{site}/quality/reports/{report_id}": _EVERYBODY,
     "GET /v1/sites/{site}/quality/reports/{report_id}/diff": _EVERYBODY,

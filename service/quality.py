@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import msgspec
+import structlog
 
 from adapters.normalizer.read import NotJson, parse
 from adapters.normalizer.releases import written_in
-from models.quality import QualityReport, Tally, account, make_report, measure
+from models.quality import QualityReport, Tally, account, alerts, make_report, measure
 from models.quality.measure import Raw
 from models.record import AnyEntry, RawResource
+from service.store import Store, StoreUnavailable, UnknownPatient
 
-if TYPE_CHECKING:
-    from service.store import Store
+log = structlog.get_logger("chartbrief.quality")
 
 RAW_SECTIONS = ("demographics", "encounters", "procedures", "care_plans", "notes", "assessments")
 """Sections in whose resources us_core.toml reads elements that the record has no field for."""
@@ -24,13 +27,48 @@ def of_patient(store: Store, tenant: str, patient_id: str, now: str) -> QualityR
     return make_report(tally, scope="patient", name=patient_id, made=now, examples=examples)
 
 
-def of_site(store: Store, tenant: str, site: str, now: str) -> QualityReport:
-    """The report of all stored patients of a site, one after the other; counts only."""
-    store.site(tenant, site)
+def measure_next(store: Store, tenant: str, run_id: str) -> bool:
+    """Measure the next patients of a run over a site and add them to its sum; False when there are none left."""
+    done = store.quality_patients(tenant, run_id)
+    if done is None or not done.patients:
+        return False
     tally = Tally()
-    for patient_id in store.patients_of_site(tenant, site):
-        tally.merge(_measured(store, tenant, patient_id, now, site)[0])
-    return make_report(tally, scope="site", name=site, made=now)
+    for patient_id in done.patients:
+        try:
+            tally.merge(_measured(store, tenant, patient_id, done.as_of, done.site)[0])
+        except StoreUnavailable:
+            raise
+        except UnknownPatient:  # unlinked meanwhile
+            continue
+        except Exception as error:  # noqa: BLE001  one record that breaks us must not hide all others; it is counted
+            log.error("quality_unmeasured", run_id=run_id, site=done.site, error=type(error).__name__)
+            tally.add("unmeasured")
+    store.add_to_quality_run(tenant, run_id, done, tally)
+    return True
+
+
+def end_run(store: Store, tenant: str, run_id: str, failed: str = "") -> None:
+    """End a run over a site: its report is kept (counts only), with the alerts against the one before."""
+    found = store.quality_run_counts(tenant, run_id)
+    if found is None:
+        return
+    site, made, tally = found
+    if failed:
+        store.end_quality_run(tenant, run_id, None, failed)
+        return
+    report = make_report(tally, scope="site", name=site, made=made)
+    store.end_quality_run(
+        tenant, run_id, report.to_dict(), alerts=[a.words for a in alerts(report, _before(store, tenant, site))]
+    )
+
+
+def _before(store: Store, tenant: str, site: str) -> QualityReport | None:
+    """The newest kept report of the site; None where there is none of this format."""
+    found = store.quality_report(tenant, site)
+    try:
+        return None if found is None else QualityReport.from_dict(found)
+    except msgspec.ValidationError:
+        return None
 
 
 def _measured(

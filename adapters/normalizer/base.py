@@ -11,6 +11,7 @@ from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from models.record import Concept, Dispense, Origin, OriginMethod, Provenance, RawResource, entry_id
 from models.record.dates import bounds
+from models.terminology.mapper import Domain
 
 
 @dataclass
@@ -25,6 +26,8 @@ class Neighbours:
     dispenses: dict[str, list[Dispense]] = field(default_factory=dict)
     """By the order they fill."""
     birth_dates: set[str] = field(default_factory=set)
+    as_of: str = ""
+    """When the source last said that all of this still is so; '' where that is when each was received."""
 
     def alias(self, url: str, name: str) -> None:
         """Let references to `url` lead where references to `name` (Type/id) lead."""
@@ -103,13 +106,23 @@ class Source(Reader):
         )
 
     def concept(
-        self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False, unit: str = "", specimen: str = ""
+        self,
+        key: str,
+        prefer: tuple[str, ...] = (),
+        *,
+        main: bool = False,
+        unit: str = "",
+        specimen: str = "",
+        domain: Domain | None = None,
     ) -> Concept:
         """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`, `specimen`: of the result it names."""
-        dated = self.rules.terminology.dated or self.rules.decisions.dated
-        date = self._happened() if dated else ""
-        about = About(unit, specimen, date)
+        about = self.about(unit, specimen, domain)
         return concept_of(self, self.resource, key, self.rules, prefer, flags=main, about=about)
+
+    def about(self, unit: str = "", specimen: str = "", domain: Domain | None = None) -> About:
+        """What stands beside a code of this resource."""
+        dated = self.rules.terminology.dated or self.rules.decisions.dated
+        return About(unit, specimen, self._happened() if dated else "", domain)
 
     def _happened(self) -> str:
         """When the entry happened, for mapping tables whose rows have dates; '' when nothing says."""
@@ -131,6 +144,11 @@ class Source(Reader):
         if status == "entered-in-error":
             self.flag("entered_in_error", key)
         return status
+
+    @property
+    def now(self) -> str:
+        """The moment for which it is judged what is over: when it was last known to be as it is."""
+        return max(self.raw.retrieved, self.neighbours.as_of)
 
     def check_date(self, value: str | None, path: str) -> None:
         """Remark on a date that is missing or lies after the retrieval.

@@ -147,7 +147,7 @@ def care_plan(source: Source) -> list[CarePlan]:
         source.flag("missing_code", "category, title, description, activity, text")
     reading: Activity = "uncertain"
     if status == "active":
-        now = source.raw.retrieved
+        now = source.now
         reading = "historical" if end and now and bounds(end)[1] < bounds(now)[0] else "active"
     elif status in ("completed", "revoked", "entered-in-error"):
         reading = "historical"

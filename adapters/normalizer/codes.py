@@ -26,7 +26,7 @@ PREFER_ALLERGEN = PREFERRED["allergen"]
 PREFER_DOCUMENT = PREFERRED["document"]
 
 _DOMAINS: dict[tuple[str, ...], Domain] = {systems: domain for domain, systems in PREFERRED.items()}
-_DOMAINS[PREFER_DOCUMENT] = "observation"  # the same systems; a document's type names no test of the seeds
+_DOMAINS[PREFER_DOCUMENT] = "observation"  # documents have the same systems; whoever reads one names the domain
 _NOTHING = Concept()
 
 
@@ -36,6 +36,8 @@ class About(NamedTuple):
     unit: str = ""
     specimen: str = ""
     date: str = ""
+    domain: Domain | None = None
+    """Where the systems alone do not tell it: a document's type is no test."""
 
 
 _UNTOLD = About()
@@ -139,7 +141,7 @@ def _concept(
     if raw is None and not text and ("code" in value or "display" in value):  # a Coding where a CodeableConcept belongs
         reader.tolerated("coding")
         raw = [value]
-    domain = _DOMAINS.get(prefer)
+    domain = (about.domain if about else None) or _DOMAINS.get(prefer)
     codings: tuple[Coding, ...] = ()
     mapping: Mapping | None = None
     if raw is not None:

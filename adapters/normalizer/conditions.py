@@ -37,7 +37,7 @@ def problem(source: Source) -> list[Problem]:
     none = asserts_none("problems", _codes(concept), concept.display)
     ended = abatement is not None or bool(abatement_text)
     activity, reason = _activity(clinical, verification, ended)
-    over = bool(abatement_text) or (abatement is not None and surely_before(abatement, source.raw.retrieved or "9999"))
+    over = bool(abatement_text) or (abatement is not None and surely_before(abatement, source.now or "9999"))
     if activity == "active" and over:  # FHIR con-4: an abated condition is not active
         source.flag("status_conflict", "clinicalStatus is active, abatement is given")
         activity, reason = "uncertain", f"clinicalStatus {clinical}, but an abatement is given"

@@ -92,7 +92,7 @@ def report(source: Source) -> list[Report]:
 def note(source: Source) -> list[Note]:
     """Read a DocumentReference with the text of its contents."""
     item = source.resource
-    concept = source.concept("type", PREFER_DOCUMENT)
+    concept = source.concept("type", PREFER_DOCUMENT, domain="document")
     if not concept:
         source.flag("missing_code", "type")
     contents = [source.obj(x, "attachment") for x in source.objs(item, "content")]

@@ -63,7 +63,9 @@ def medication(source: Source) -> list[Medication]:
     dispense = source.obj(item, "dispenseRequest")
     refills = source.number(dispense, "numberOfRepeatsAllowed")
     intent = source.text(item, "intent").lower()
-    activity, reason = _activity(source, status, authored, start, end, refusal, intent)
+    fills = _fills(source)
+    filled = max((f.when for f in fills if f.when), key=sort_key, default=None)
+    activity, reason = _activity(source, status, authored, start, end, refusal, intent, filled)
     statement = source.raw.resource_type == "MedicationStatement"
     made = Medication(
         id=source.id(),
@@ -84,7 +86,7 @@ def medication(source: Source) -> list[Medication]:
         refills=int(refills) if refills is not None and 0 <= refills < 1000 else None,
         quantity=quantity_of(source, dispense, "quantity"),
         days_supply=_days(source, source.obj(dispense, "expectedSupplyDuration")),
-        dispenses=_fills(source),
+        dispenses=fills,
         status_reason=words_of(source, item, "statusReason", source.rules),
         do_not_perform=refusal,
         none_asserted=none,
@@ -100,7 +102,7 @@ def medication(source: Source) -> list[Medication]:
 
 def _ran_out(source: Source, made: Medication) -> str:
     """When the supply ended, all fills and refills counted, where that is long ago: a course of antibiotics nobody closed."""
-    now = source.raw.retrieved
+    now = source.now
     ends = [s.end for s in supplies(made)]
     if not ends or not now:
         return ""
@@ -207,10 +209,18 @@ _DAYS = {"h": 1 / 24, "d": 1, "day": 1, "days": 1, "wk": 7, "week": 7, "weeks": 
 
 
 def _activity(
-    source: Source, status: str, authored: str | None, start: str | None, end: str | None, refusal: bool, intent: str
+    source: Source,
+    status: str,
+    authored: str | None,
+    start: str | None,
+    end: str | None,
+    refusal: bool,
+    intent: str,
+    filled: str | None,
 ) -> tuple[Activity, str]:
-    """Current, over or unsure, with the reason. A long-silent active order is unsure: sites leave old ones active."""
-    now = source.raw.retrieved
+    """Current, over or unsure, with the reason. A long-silent active order is unsure: sites leave old ones active. One that
+    was `filled` lately is not silent, however long ago it was written."""
+    now = source.now
     if refusal:
         return "historical", "doNotPerform: an instruction not to give it"
     if status in _OVER:
@@ -228,7 +238,10 @@ def _activity(
     since = authored or start
     if since is None:
         return "active", f"status {status}, undated"
-    if now and bounds(since)[1] < bounds(now)[0] - timedelta(days=source.rules.stale_active_days):
+    oldest = bounds(now)[0] - timedelta(days=source.rules.stale_active_days) if now else None
+    if oldest and bounds(since)[1] < oldest:
+        if filled and bounds(filled)[1] >= oldest:
+            return "active", f"status {status}, last filled {filled[:10]}"
         source.flag("stale_active", f"authored {since[:10]}, no later renewal in this resource")
         return "uncertain", f"status {status}, but written more than {source.rules.stale_active_days} days ago"
     return "active", f"status {status}"

@@ -114,10 +114,13 @@ def normalize(
     rejected: Iterable[Rejected] = (),
     missing: Iterable[Missing] = (),
     patient_id: str | None = None,
+    as_of: str = "",
 ) -> Normalized:
     """Read `resources` of one site. Never raises for what a source sent: what cannot be read is in `quarantine`.
 
     `patient_id`: the patient's id at the site; resources that say they are about somebody else are quarantined.
+    `as_of`: when the site last said that they are as they are (what is over, and which order is silent, is judged for that
+    moment); without it each speaks for the moment it was received.
     Repeated deliveries of the same resource and version count once. References are resolved among `resources`, by type and
     id or by the fullUrl they had in a bundle.
     """
@@ -129,6 +132,7 @@ def normalize(
     aliases = {raw.full_url: f"{raw.resource_type}/{raw.resource_id}" for _, raw in newest if raw.full_url}
     held = {key: _resource(raw, patient_id, rules, aliases) for key, raw in newest if raw.resource_type in REFERRED_TO}
     neighbours = _neighbours([(unique[key], item) for key, item in held.items() if not isinstance(item, Rejected)])
+    neighbours.as_of = as_of
     for url, name in aliases.items():
         neighbours.alias(reference_key(url) or url, name)
     entries: list[AnyEntry] = []

@@ -50,16 +50,13 @@ _UNITLESS = frozenset({"", "1"})
 def observation(source: Source) -> list[Observation]:
     """Read an Observation into one entry, or into one for each reading of a blood pressure panel."""
     item = source.resource
-    held = item.get("valueQuantity")
-    unit = (held.get("code") or held.get("unit")) if isinstance(held, dict) else ""
     specimen = source.text(source.obj(item, "specimen"), "display") if "specimen" in item else ""
-    unit = unit if isinstance(unit, str) else ""
-    concept = source.concept("code", PREFER_OBSERVATION, main=True, unit=unit, specimen=specimen)
+    value = _value(source, item)
+    concept = source.concept("code", PREFER_OBSERVATION, main=True, unit=_unit(value), specimen=specimen)
     loinc = concept.code_in(LOINC) or ""
     category, section = _section(source, loinc, concept)
     shared = _shared(source, category)
     components = source.objs(item, "component") if "component" in item else []
-    value = _value(source, item)
     pressures: list[Observation] = []
     if components and (loinc in BP_PANEL or _is_pressure(source, components)):
         pressures = _pressures(source, concept, components, shared)
@@ -74,6 +71,12 @@ def observation(source: Source) -> list[Observation]:
     fields["abnormal"] = _abnormal(shared["interpretation"], fields.get("value"), shared["reference_ranges"])
     fields |= {"id": source.id(), "origins": source.origins(), "concept": concept, "components": parts}
     return [_CLASS[section](flags=tuple(source.flags), **fields), *pressures]
+
+
+def _unit(value: dict[str, Any]) -> str:
+    """The unit of a value as it will stand in the entry: what is asked while reading is what is counted after it."""
+    quantity = value.get("value")
+    return (quantity.code or quantity.unit) if quantity is not None else ""
 
 
 def value_reason(source: Source, item: Json) -> str:
@@ -224,8 +227,9 @@ def _pressures(source: Source, panel: Concept, components: list[Json], shared: d
         if qualifying[index]:
             continue
         source.flags = list(common)
-        concept = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION, flags=True) or panel
         value = _value(source, item)
+        about = source.about(_unit(value))
+        concept = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION, flags=True, about=about) or panel
         path = f"component[{index}]"
         fields = shared | _in_canonical_unit(concept.code_in(LOINC) or "", value)
         fields["absent_reason"] = value_reason(source, item) or ("" if value else shared["absent_reason"])

@@ -53,7 +53,7 @@ def demographics(source: Source) -> list[Demographics]:
 
 def _names(source: Source) -> list[Json]:
     """The names as sent, those that were given up last: a maiden name may still be called official."""
-    now = source.raw.retrieved
+    now = source.now
 
     def given_up(name: Json) -> bool:
         end = source.period(name, "period")[1] if "period" in name else None

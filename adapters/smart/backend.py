@@ -23,7 +23,9 @@ class BackendAuth(Authority):
         """Settle which scopes to ask for. Raises ConfigurationError when the site cannot verify our key."""
         self._endpoint.use(configuration)
         syntax = syntax_of(configuration.capabilities, configuration.scopes_supported, self._profile.scope_syntax)
-        self.asked = (*minimum_scopes(resource_types, syntax), *self.optional)
+        types = frozenset(resource_types)
+        self.asked = (*minimum_scopes(types, syntax), *self.optional)
+        self._supporting = frozenset(minimum_scopes(types & self.supporting, syntax))
 
     def _is_good(self, token: Token) -> bool:
         """Also: asked with what is asked for today. A new one costs nobody a sign-in."""
@@ -31,14 +33,10 @@ class BackendAuth(Authority):
 
     async def _fresh(self, known: Token | None) -> Token:
         asked = " ".join(self.asked)
-        needed = " ".join(s for s in self.asked if s not in self.optional)
-        try:
-            document, sent = await self._ask(asked), asked
-        except TokenRefused as error:
-            if error.reason != "invalid_scope" or needed == asked:
-                raise
-            document, sent = await self._ask(needed), needed
-        scope = document.get("scope", None if sent == asked else needed)
+        main = [s for s in self.asked if s not in self._supporting]
+        fewer = [" ".join(main), " ".join(s for s in main if s not in self.optional)]
+        document, sent = await self._ask_less([asked, *fewer])
+        scope = document.get("scope", None if sent == asked else sent)
         return Token(
             access_token=document["access_token"],
             expires_at=self._clock() + lifetime(document),
@@ -46,6 +44,17 @@ class BackendAuth(Authority):
             asked=asked,
             base=self._site.fhir_base,
         )
+
+    async def _ask_less(self, requests: list[str]) -> tuple[dict[str, Any], str]:
+        """The answer to the first of `requests` whose scopes the site takes, and that request."""
+        *first, last = dict.fromkeys(requests)
+        for scope in first:
+            try:
+                return await self._ask(scope), scope
+            except TokenRefused as error:
+                if error.reason != "invalid_scope":
+                    raise
+        return await self._ask(last), last
 
     async def _ask(self, scope: str) -> dict[str, Any]:
         return await self._endpoint.ask({"grant_type": "client_credentials", "scope": scope}, tries=TOKEN_TRIES)

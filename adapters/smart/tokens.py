@@ -109,6 +109,8 @@ class Authority(ABC):
         self.asked: tuple[str, ...] = ()
         self.optional: tuple[str, ...] = ()
         """Asked for beside what is needed, and gone without where the site refuses the request because of it."""
+        self.supporting: frozenset[str] = frozenset()
+        """Types of which the same holds; they are gone without first."""
         self.authorized_by = ""
         """Who authorized the token that was last given out, as `Token.user`; empty: the client itself."""
 

@@ -8,11 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from models.record import AnyEntry, Demographics, Medication, Observation, Problem, Section
+from models.record import AnyEntry, Demographics, Observation, Problem, Section
 from models.record.base import Value
 from models.record.dates import age_years
 from models.terminology.categories import categories_of
-from models.terminology.medications import drug_classes
 from models.terminology.systems import LOINC
 
 Severity = Literal["high", "medium", "low"]
@@ -28,7 +27,6 @@ class When(Value, frozen=True):
     max_age: int | None = None
     has: tuple[Section, ...] = ()
     category: str = ""
-    drug_class: tuple[str, ...] = ()
 
 
 class Expect(Value, frozen=True):
@@ -77,7 +75,6 @@ class Facts:
         }
         self.categories: dict[str, list[str]] = {}
         self.active_categories: dict[str, list[str]] = {}
-        self.drug_classes: dict[str, list[str]] = {}
         for e in told:
             if isinstance(e, Problem) and not e.has_flag("refuted", "negated"):
                 for group in e.categories or categories_of(e.concept):
@@ -85,9 +82,6 @@ class Facts:
                         self.categories.setdefault(group.code, []).append(e.id)
                         if e.activity == "active":
                             self.active_categories.setdefault(group.code, []).append(e.id)
-            elif isinstance(e, Medication) and e.activity == "active" and not e.do_not_perform:
-                for name in drug_classes(e.concept):
-                    self.drug_classes.setdefault(name, []).append(e.id)
 
     def because(self, when: When) -> tuple[str, ...] | None:
         """The entries that make the rule apply; None where it does not, or nobody can say (no exact age)."""
@@ -100,9 +94,7 @@ class Facts:
         found: list[str] = []
         if when.category:
             found += self.active_categories.get(when.category, ())
-        for name in when.drug_class:
-            found += self.drug_classes.get(name, ())
-        if (when.category or when.drug_class) and not found:
+        if when.category and not found:
             return None
         return tuple(dict.fromkeys(found))
 

@@ -106,6 +106,8 @@ def _accounts(report: QualityReport) -> Iterator[Finding]:
     reasons = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in report.quarantine.items())
     quarantined = report.resources.get("quarantined", 0)
     yield from _finding(report, "quarantine", quarantined, offered, "resources", words={"reasons": reasons})
+    everybody = report.patients + report.unmeasured
+    yield from _finding(report, "unmeasured", report.unmeasured, everybody, "patients")
     yield from _finding(report, "missing", report.resources.get("reported_missing", 0), offered, "resources")
     kinds = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in report.conflicts.items())
     yield from _finding(

@@ -129,6 +129,8 @@ class QualityReport(Part, frozen=True):
     lost: dict[str, int]
     small_cells: int
     examples: dict[str, tuple[str, ...]] = {}
+    unmeasured: int = 0
+    """Patients of the site whose record could not be measured; they are in no other number."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready builtins."""

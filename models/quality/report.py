@@ -65,6 +65,7 @@ def make_report(
         lost=tally.under("lost"),
         small_cells=0 if scope == "patient" else _small_cells(sections, expectations),
         examples=dict(examples or {}),
+        unmeasured=tally.get("unmeasured"),
     )
     return msgspec.structs.replace(report, findings=rank(report))
 

@@ -165,7 +165,7 @@ _DOMAIN_OF: tuple[tuple[type, str], ...] = (
     (Immunization, "vaccine"),
     (Procedure, "procedure"),
     (Report, "observation"),
-    (Note, "observation"),
+    (Note, "document"),
 )
 """The domain in which the normalizer asks for the code of each kind of entry (adapters/normalizer/codes.py)."""
 
@@ -182,6 +182,8 @@ def occurrences(entry: AnyEntry) -> Iterator[Occurrence]:
         held += [(part.concept, "") for part in entry.components]
     for concept, unit in held:
         mapping = concept.mapping
+        if mapping is None and domain == "document":
+            continue  # a description in the place of a type: no code, and perhaps somebody's
         decided = mapping is not None and mapping.table == TABLE
         if not concept or not (decided or is_open(mapping)):
             continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from models.terminology.clinical import TELEHEALTH_CODES, says_telehealth
-from models.terminology.systems import POS
+from models.terminology.systems import CPT, HCPCS, POS
 
 CLASSES = frozenset(["AMB", "EMER", "FLD", "HH", "IMP", "ACUTE", "NONAC", "OBSENC", "PRENC", "SS", "VR"])
 IN_PRESENCE = CLASSES - {"VR"}
@@ -64,7 +64,7 @@ def encounter_class(system: str, code: str, display: str) -> str:
 _POS_REMOTE = frozenset({"02", "2", "10"})
 """CMS place of service: telehealth outside and in the patient's home."""
 _MODIFIERS_REMOTE = frozenset({"95", "93", "GT", "GQ", "FQ"})
-"""CPT and HCPCS modifiers of telehealth claims; only in a system of modifiers or appended to a code (99213-95)."""
+"""CPT and HCPCS modifiers of telehealth claims; in a system of modifiers, alone beside a code, or appended to one (99213-95)."""
 
 
 def is_remote_code(system: str, code: str) -> bool:
@@ -73,7 +73,9 @@ def is_remote_code(system: str, code: str) -> bool:
         return True
     if system == POS or "place-of-service" in system.lower():
         return code in _POS_REMOTE
-    if "modifier" in system.lower():
+    if "modifier" in system.lower() or (
+        system in (CPT, HCPCS) and len(code) == 2
+    ):  # a code of theirs has five characters
         return code.upper() in _MODIFIERS_REMOTE
     base, dash, modifier = code.partition("-")
     return bool(dash) and len(base) == 5 and base.isalnum() and modifier.upper() in _MODIFIERS_REMOTE

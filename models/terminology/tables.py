@@ -211,9 +211,23 @@ def _csv_rows(text: str, delimiter: str, label: str) -> Iterator[Row]:
                 continue
             if len(cells) > len(header):
                 raise TableError("invalid_row", f"{label} line {lines.line_num}: more cells than columns")
-            yield row_of(dict(zip(header, cells, strict=False)), f"{label} line {lines.line_num}")
+            bare = map(unshielded, cells)
+            yield row_of(dict(zip(header, bare, strict=False)), f"{label} line {lines.line_num}")
     except csv.Error as error:
         raise TableError("invalid_csv", f"{label} line {lines.line_num}: {error}") from None
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def shielded(cell: str) -> str:
+    """A cell that a spreadsheet shows as words: one that begins like a formula gets an apostrophe (OWASP, CSV injection)."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unshielded(cell: str) -> str:
+    """The cell that `shielded` made safe."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _check_columns(header: Iterable[str], label: str) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from adapters.conformance import ConformanceReport
 from adapters.errors import ConfigurationError
 from service.api.problems import Problem
-from service.api.refusals import known, refusals
+from service.api.refusals import earlier, known, refusals
 from service.reports import with_earlier, with_profile
 from service.store import Store
 
@@ -79,10 +79,7 @@ class Conformance:
             except ConfigurationError as error:  # a report of a vendor whose profile is not there any more
                 raise Problem("not_found", str(error)) from None
         if against == PREVIOUS:
-            ids = [row["report_id"] for row in self.site_reports(tenant, name)]
-            against = next((i for i in ids if i < report_id), "")
-            if not against:
-                raise Problem("not_found", "there is no earlier report of this site")
+            against = earlier(self.site_reports(tenant, name), report_id)
         return with_earlier(self.site_report(tenant, name, against), report)[0]
 
     def _runtime(self) -> Runtime:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from models.quality import NotComparable, QualityReport, Trend, compare
 from service.api.problems import Problem
-from service.api.refusals import known, refusals
-from service.quality import of_patient, of_site
+from service.api.refusals import earlier, known, refusals
+from service.quality import of_patient
 from service.store import Store
 
-MOST_PATIENTS = 500
-"""Patients of a site measured within one request; more take longer than a caller waits, and are the command's."""
+if TYPE_CHECKING:
+    from service.workflows import Runtime
 
 
 class Quality:
     """How good the data is. Whoever inherits has the store."""
+
+    runtime: Runtime | None = None
 
     @property
     def store(self) -> Store:
         """The open store."""
         raise Problem("unavailable")
 
-    def site(self, tenant: str, name: str) -> dict[str, Any]:
-        """One site."""
-        raise Problem("unknown_site")
+    def _runtime(self) -> Runtime:
+        """The running workflows."""
+        raise Problem("unavailable")
 
     def patient_quality(self, tenant: str, patient_id: str, now: str) -> QualityReport:
         """One patient's report, with the entries behind its findings."""
@@ -34,17 +36,25 @@ class Quality:
         with refusals():
             return of_patient(self.store, tenant, patient_id, now)
 
-    def make_site_quality(self, tenant: str, name: str, now: str, most: int | None = None) -> QualityReport:
-        """Measure all patients of a site, and keep the report."""
+    def measure_site(self, tenant: str, name: str, actor: str, now: str, wait_seconds: float = 0) -> dict[str, Any]:
+        """Begin to measure all patients of a site (or follow the run under way), and wait for the end at most
+        `wait_seconds`; returns the run."""
+        with refusals():
+            runtime = self._runtime()
+            return self.quality_run(tenant, name, runtime.measure_site(tenant, name, actor, now), wait_seconds)
+
+    def quality_run(self, tenant: str, name: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any]:
+        """How far the measuring of a site is, and the id of its report once it has ended."""
+        known(run_id, "unknown_run")
         with refusals():
             self.store.site(tenant, name)
-            if most is not None and (count := self.store.count_patients_of_site(tenant, name)) > most:
-                raise Problem(
-                    "conflict", f"{count} patients take too long here: run `chartbrief quality --site {name}`"
-                )
-            report = of_site(self.store, tenant, name, now)
-            self.store.add_quality_report(tenant, name, report.to_dict())
-        return report
+            if self.runtime is not None:
+                found = self.runtime.quality_run(tenant, run_id, wait_seconds)
+            else:  # a process without workflows tells what is written down
+                found = self.store.quality_run(tenant, run_id)
+        if found is None or found["site"] != name:
+            raise Problem("unknown_run")
+        return found
 
     def last_quality(self, tenant: str, name: str) -> dict[str, Any] | None:
         """The newest kept report of a site; None where there is none."""
@@ -77,10 +87,7 @@ class Quality:
         """How a kept report differs from the one before it, or from another."""
         report = self.site_quality(tenant, name, report_id)
         if against == "previous":
-            ids = [row["report_id"] for row in self.site_qualities(tenant, name)]
-            against = next((i for i in ids if i < report_id), "")
-            if not against:
-                raise Problem("not_found", "there is no earlier report of this site")
+            against = earlier(self.site_qualities(tenant, name), report_id)
         try:
             return compare(self.site_quality(tenant, name, against), report)
         except NotComparable as error:

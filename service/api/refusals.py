@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from adapters.errors import ConfigurationError
 from service.api.problems import Problem
@@ -36,3 +37,11 @@ def known(handle: str, code: str) -> None:
     """Refuse what cannot name anything (control characters, quotes, paths), as if it were merely unknown."""
     if not HANDLE.fullmatch(handle):
         raise Problem(code)
+
+
+def earlier(rows: Iterable[Mapping[str, Any]], report_id: str) -> str:
+    """The report before `report_id` among a site's reports, which stand newest first."""
+    found = next((str(row["report_id"]) for row in rows if row["report_id"] < report_id), "")
+    if not found:
+        raise Problem("not_found", "there is no earlier report of this site")
+    return found

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from adapters.errors import AdapterError
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from models.record import Coding
-from models.terminology.mapper import Answer, Ask
+from models.terminology.mapper import Answer, Ask, Domain
 from models.terminology.systems import canonical_system, is_standard, system_name
-from models.terminology.tables import COLUMNS, CONFIDENCE, Row, TableError, row_of
+from models.terminology.tables import COLUMNS, CONFIDENCE, Row, TableError, row_of, shielded
 from service.api.problems import Problem
 from service.api.refusals import known, refusals
 from service.store import Store, UnknownSite
@@ -21,7 +21,7 @@ from service.store.review import State, UnknownCode
 if TYPE_CHECKING:
     from service.workflows import Runtime
 
-DOMAINS = ("condition", "medication", "observation", "vaccine", "allergen", "procedure")
+DOMAINS: tuple[str, ...] = get_args(Domain)
 USED = tuple(name for name in CONFIDENCE if name not in ("inexact", "unmatched"))
 """Equivalences that an acceptance may have: an inexact target is never used, so it decides nothing."""
 ORDER = (
@@ -94,6 +94,7 @@ class Reviewing:
             if (c.target.system, c.target.code) not in barred
         ]
         return found | {
+            "others": self.store.review_others(tenant, site, key),
             "meaning_without_decision": _shown(answer),
             "candidates": candidates,
             "examples": [context_of(body) for body in bodies],
@@ -129,7 +130,7 @@ class Reviewing:
                 effective=effective,
                 note=note,
             )
-        return self._after(runtime, tenant, decided, wait_seconds)
+        return self._after(runtime, tenant, item, decided, wait_seconds)
 
     def reject(
         self,
@@ -161,7 +162,7 @@ class Reviewing:
                 rejected=barred,
                 note=reason,
             )
-        return self._after(runtime, tenant, decided, wait_seconds)
+        return self._after(runtime, tenant, item, decided, wait_seconds)
 
     def withdraw(
         self, tenant: str, site: str, key: str, actor: str, reason: str, *, wait_seconds: float = 0
@@ -172,7 +173,7 @@ class Reviewing:
             raise Problem("conflict", "nothing was decided about this code")
         with refusals():
             decided = self.store.decide(tenant, site, key, "withdrawn", actor=actor, author=actor, note=reason)
-        return self._after(runtime, tenant, decided, wait_seconds)
+        return self._after(runtime, tenant, item, decided, wait_seconds)
 
     def decision_csv(self, tenant: str, site: str) -> str:
         """The decisions in force at a site, as a mapping table (CSV)."""
@@ -182,7 +183,7 @@ class Reviewing:
         out = io.StringIO()
         writer = csv.DictWriter(out, ORDER, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({k: shielded(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows)
         return out.getvalue()
 
     def renormalize(
@@ -223,15 +224,22 @@ class Reviewing:
                 raise Problem("unknown_code") from None
 
     def _after(
-        self, runtime: Runtime, tenant: str, decided: tuple[dict[str, Any], str | None], wait_seconds: float
+        self,
+        runtime: Runtime,
+        tenant: str,
+        item: Mapping[str, Any],
+        decided: tuple[dict[str, Any], str | None],
+        wait_seconds: float,
     ) -> dict[str, Any]:
-        """The decision, and the run that re-normalizes; None where nothing new was decided."""
-        decision, run_id = decided
-        if run_id is None:
-            return {"decision": decision, "renormalization": None}
+        """The decision, the run that re-normalizes (None where nothing new was decided), and what else the code has that the
+        decision does not reach: other units and wordings are other questions."""
+        (decision, run_id), run = decided, None
         with refusals():
-            runtime.take_up(tenant, run_id)
-            return {"decision": decision, "renormalization": runtime.renormalization(tenant, run_id, wait_seconds)}
+            if run_id is not None:
+                runtime.take_up(tenant, run_id)
+                run = runtime.renormalization(tenant, run_id, wait_seconds)
+            others = self.store.review_others(tenant, item["site"], item["key"])
+        return {"decision": decision, "renormalization": run, "still_open": others}
 
     def _meaning(self, tenant: str, item: Mapping[str, Any]) -> Answer:
         """What codes, tables and words say by themselves, with the rules of the site."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, Field
 
 from models.quality import QualityReport
 from service.api.auth import Caller, Guarded, Use
-from service.api.quality import MOST_PATIENTS
 from service.api.routes_sites import REPORT_CSP
 from service.page.quality import quality_page
 
@@ -17,11 +17,40 @@ router = APIRouter(prefix="/v1", tags=["quality"], route_class=Guarded)
 Against = Annotated[str, Query(max_length=40, description="`previous`, or the id of another report.")]
 
 
-@router.post("/sites/{site}/quality")
-def make_report(site: str, caller: Caller, services: Use) -> dict[str, Any]:
-    """Measure the data of all patients of the site (500 at most here; the command takes any number), and keep the report."""
+Wait = Annotated[float, Query(ge=0, le=120, description="0: answer 202 at once.")]
+
+
+class QualityRun(BaseModel):
+    """The measuring of a site's patients."""
+
+    run_id: str
+    site: str
+    as_of: str = Field(description="The moment the report speaks for.")
+    state: str = Field(description="running, done, failed.")
+    patients: int = Field(description="Patients measured so far.")
+    total: int = Field(description="Patients of the site when it began.")
+    report_id: str = Field(description="Once it is done: the report, under `/v1/sites/{site}/quality/reports/`.")
+    error: str = Field(description="Why it failed: the kind of error.")
+    alerts: list[str] = Field(description="What was there and is not any more, in words.")
+    started: str
+    finished: str | None
+
+
+@router.post("/sites/{site}/quality", status_code=202)
+def make_report(site: str, caller: Caller, services: Use, response: Response, wait_seconds: Wait = 0) -> QualityRun:
+    """Begin to measure the data of all patients of the site; the report is kept. 202 and a run (the one under way, where
+    there is one); 200 where `wait_seconds` sufficed."""
     now = services.now().isoformat(timespec="seconds").replace("+00:00", "Z")
-    return services.make_site_quality(caller.tenant, site, now, MOST_PATIENTS).to_dict()
+    run = services.measure_site(caller.tenant, site, caller.key_id, now, wait_seconds)
+    response.headers["Location"] = f"/v1/sites/{site}/quality/runs/{run['run_id']}"
+    response.status_code = 202 if run["finished"] is None else 200
+    return QualityRun.model_validate(run)
+
+
+@router.get("/sites/{site}/quality/runs/{run_id}")
+def get_run(site: str, run_id: str, caller: Caller, services: Use) -> QualityRun:
+    """How far it is; the id of its report once it has ended."""
+    return QualityRun.model_validate(services.quality_run(caller.tenant, site, run_id))
 
 
 @router.get("/sites/{site}/quality", response_model=dict[str, Any])

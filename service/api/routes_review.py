@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, StringConstraints
 
+from models.terminology.mapper import Domain
 from service.api.auth import Caller, Guarded, Use
 from service.api.schemas import Body, PatientId, SiteName, Words
 
 router = APIRouter(prefix="/v1", tags=["terminology"], route_class=Guarded)
-Domain = Literal["condition", "medication", "observation", "vaccine", "allergen", "procedure"]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
 Day = Annotated[str, StringConstraints(pattern=r"^([0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?)?$")]
 Wait = Annotated[float, Field(ge=0, le=60, description="How long to wait for the re-normalization's end.")]
@@ -87,6 +87,9 @@ class QueueItem(QueueLine):
     candidates: list[dict[str, Any]]
     examples: list[dict[str, Any]]
     history: list[dict[str, Any]]
+    others: list[dict[str, Any]] = Field(
+        description="The same code (or, without one, wording) with another unit or wording: questions of their own."
+    )
 
 
 class Queue(BaseModel):
@@ -116,6 +119,9 @@ class Decided(BaseModel):
 
     decision: dict[str, Any]
     renormalization: Run | None
+    still_open: list[dict[str, Any]] = Field(
+        description="The same code with another unit or wording that this does not reach: key, text, unit, patients, entries."
+    )
 
 
 @router.get("/terminology/review")

@@ -82,7 +82,7 @@ class Services(Reading, Connections, Conformance, Quality, Writing, Identity, Re
         from service.workflows import Runtime
 
         self._store = await run_in_threadpool(Store, self.settings)
-        self.runtime = await run_in_threadpool(Runtime(self._store).launch)
+        self.runtime = await run_in_threadpool(Runtime(self._store, schedules=True).launch)
         try:
             yield
         finally:

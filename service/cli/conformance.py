@@ -13,7 +13,7 @@ from service.cli import render
 from service.cli.output import CommandError, stdout
 from service.page.report import report_page
 from service.reports import with_earlier, with_profile
-from service.store.site_reports import report_id_of
+from service.store.dated import report_id_of
 
 PROFILE = "profile"
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST_FINDINGS = 15
 PREVIOUS = "previous"
+LOOK_SECONDS = 0.5
+"""Between two looks at how far a run is."""
 
 
 def quality(
@@ -77,17 +81,41 @@ def quality(
 
 
 def _stored(site: str | None, patient: str | None, as_of: str | None) -> tuple[QualityReport, dict[str, object] | None]:
-    """The report of what is stored, and of a site the one kept before it. A site's report is kept."""
+    """The report of what is stored, and of a site the one kept before it. A site's report is kept; its run goes on at the
+    next start where this process is killed."""
     from service.cli import files as room
-    from service.cli.running import opened, working
+    from service.cli.output import CommandError
+    from service.cli.running import actor, opened
 
     now = room.instant(as_of)
-    with opened("quality", patient) as store:
-        if patient:
+    if patient:
+        with opened("quality", patient) as store:
             return store.services.patient_quality(store.tenant, patient, now), None
-        with working("Measuring ..."):
-            last = store.services.last_quality(store.tenant, site or "")
-            return store.services.make_site_quality(store.tenant, site or "", now), last
+    assert site is not None
+    with opened("quality", runtime=True) as store:
+        last = store.services.last_quality(store.tenant, site)
+        run = store.services.measure_site(store.tenant, site, actor(), now)
+        with _bar(run["total"]) as tell:
+            while run["finished"] is None:
+                run = store.services.quality_run(store.tenant, site, run["run_id"], LOOK_SECONDS)
+                tell(run["patients"])
+        if run["state"] != "done":
+            raise CommandError("internal", f"the run ended early: {run['error']}", run_id=run["run_id"])
+        return store.services.site_quality(store.tenant, site, run["report_id"]), last
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar of patients measured; draws on a terminal only."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from service.cli.output import stderr
+
+    console = stderr()
+    columns = (TextColumn("Measuring patients"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+        task = bars.add_task("", total=total)
+        yield lambda done: bars.update(task, completed=done)
 
 
 def _show(report: QualityReport, changed: Trend | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,9 @@ import msgspec
 
 from adapters.normalizer import assemble, coverage_from_entries
 from models.quality import NotComparable, QualityReport, Tally, Trend, account, compare, make_report, measure
-from models.record import Coverage
+from models.record import Coverage, Rejected
 from service.cli.files import by_patient, sites_of
-from service.cli.loaded import SITE, TENANT, Loaded
+from service.cli.loaded import TENANT, Loaded
 from service.cli.output import CommandError
 from service.page.quality import quality_page
 from service.quality import raw_of
@@ -29,20 +31,38 @@ def of_files(loaded: Loaded, patient: str | None = None, *, whole: bool = False)
     resources, normalized, parts = by_patient(loaded, patient)
     raw, tally, examples = raw_of(resources), Tally(), dict[str, tuple[str, ...]]()
     told = normalized.coverage if len(parts) == 1 else ()  # what a document says of its sections is said of its patient
-    torn = coverage_from_entries((), (SITE,), quarantine=normalized.quarantine)  # it may be anybody's
-    unread = {line.section for line in torn if line.state == "failed"}
+    torn, nobodys = _whose(normalized.quarantine, parts)
     for pid, part in parts.items():
-        coverage = coverage_from_entries(part, sites_of(part), told=told)
+        coverage = coverage_from_entries(part, sites_of(part), quarantine=torn[pid], told=told)
         if whole:
-            coverage = tuple(line if line.section in unread else _as_empty(line) for line in coverage)
+            coverage = tuple(_as_empty(line) for line in coverage)
         measured = measure(assemble(TENANT, pid, part, coverage, as_of=loaded.instant), raw=raw)
         tally.merge(measured.tally)
         examples = measured.examples
+    for line in coverage_from_entries((), (SITE,), quarantine=nobodys):
+        if line.quarantined:
+            tally.add("section_resources", line.section, "quarantined", count=line.quarantined)
     tally.merge(account(normalized.ledger, normalized.quarantine))
     if patient is not None:
         name = patient.removeprefix("Patient/")
         return make_report(tally, scope="patient", name=name, made=loaded.instant, examples=examples)
     return make_report(tally, scope="files", name="files", made=loaded.instant)
+
+
+def _whose(quarantine: Iterable[Rejected], patients: Iterable[str]) -> tuple[dict[str, list[Rejected]], list[Rejected]]:
+    """What could not be read, by the one patient it speaks of, and what speaks of nobody known. Of one patient's files all
+    is theirs; of many patients' one torn line does not make the section unknown for all: it is counted in the section."""
+    found: dict[str, list[Rejected]] = {pid: [] for pid in patients}
+    nobodys: list[Rejected] = []
+    for item in quarantine:
+        named = {m.decode() for m in _PATIENT.findall(item.content)}
+        may_be = found.keys() & named if named else found.keys()
+        owner = next(iter(may_be)) if len(may_be) == 1 else None
+        (nobodys if owner is None else found[owner]).append(item)
+    return found, nobodys
+
+
+_PATIENT = re.compile(rb"Patient/([A-Za-z0-9.-]{1,64})")
 
 
 def _as_empty(line: Coverage) -> Coverage:

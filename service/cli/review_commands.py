@@ -21,7 +21,7 @@ def list_codes(
     site: Annotated[str | None, typer.Option("--site", metavar="NAME", help="Only of this site.")] = None,
     domain: Annotated[
         str | None,
-        typer.Option("--domain", help="condition, medication, observation, vaccine, allergen or procedure."),
+        typer.Option("--domain", help="condition, medication, observation, vaccine, allergen, procedure or document."),
     ] = None,
     decided: Annotated[bool, typer.Option("--decided", help="What was decided, instead of what is open.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="With what the words decided surely.")] = False,
@@ -188,7 +188,7 @@ def _tell(made: dict[str, Any], as_json: bool) -> None:
     if as_json:
         output.emit(made)
         return
-    decision, run = made["decision"], made["renormalization"]
+    decision, run, others = made["decision"], made["renormalization"], made["still_open"]
     console = output.stdout()
     what = f"{decision['verdict']} {decision['target_code']}".strip()
     console.print(f"Version {decision['version']}: {what}", markup=False)
@@ -198,6 +198,10 @@ def _tell(made: dict[str, Any], as_json: bool) -> None:
         console.print(f"Re-normalizing, {run['patients']} patients so far (run {run['run_id']}).")
     else:
         console.print(f"Re-normalized {run['report']['patients']}; changed {run['report']['patients_changed']}.")
+    for one in others:
+        unit = f"unit {one['unit']}" if one["unit"] else "without a unit"
+        words = f"Still open: the same code, {unit}, '{one['text']}' ({one['entries']} entries): {one['key']}"
+        console.print(words, markup=False, soft_wrap=True)
 
 
 def _plain(value: Any) -> str:

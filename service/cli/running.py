@@ -48,7 +48,12 @@ class Opened:
 
 @contextmanager
 def opened(
-    command: str, patient_id: str | None = None, *, runtime: bool = False, progress: Progress | None = None
+    command: str,
+    patient_id: str | None = None,
+    *,
+    runtime: bool = False,
+    progress: Progress | None = None,
+    schedules: bool = False,
 ) -> Iterator[Opened]:
     """The services over an open store, and one audit row for the command, like for a request to the API.
 
@@ -74,7 +79,7 @@ def opened(
             store.ping()
             reached = True
             if runtime:
-                running = services.runtime = Runtime(store, progress).launch()
+                running = services.runtime = Runtime(store, progress, schedules=schedules).launch()
         yield session
         status = 200
     except Problem as problem:
@@ -184,7 +189,7 @@ def read_site(file: Path) -> dict[str, Any]:
 
 def run_server(host: str, port: int) -> None:
     """Run the API and the page until Ctrl-C or SIGTERM. Makes the first keys where the tenant has none."""
-    with _ending_well(), _listening(host, port) as listener, opened("serve", runtime=True) as session:
+    with _ending_well(), _listening(host, port) as listener, opened("serve", runtime=True, schedules=True) as session:
         services = session.services
         first_keys(services, session.tenant)
         app = create_app(services.settings, services.store, services.runtime)

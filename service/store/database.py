@@ -125,7 +125,7 @@ class Database:
 
     @contextmanager
     def unfinished_lookup(self) -> Iterator[Connection]:
-        """A transaction that sees the re-normalizations, of any tenant, that have not ended, and nothing else."""
+        """A transaction that sees, of any tenant, the runs a process takes up by itself and the sites that have a schedule."""
         with self._begin(False) as connection:
             connection.execute(text("select set_config('app.unfinished', 'on', true)"))
             yield connection

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import text
 
 from models.record import Ledger, RawResource, Section
+from service.store import dated
 from service.store.database import Database
 from service.store.ledgers import merge_ledgers
 from service.store.reread import as_raw
-from service.store.site_reports import report_id_of
-from service.store.words import as_json, instant
+from service.store.words import instant
 
-PAGE = 500
 LARGEST_RAW = 65_536
 """Larger resources (documents with their content inside) are not read for a report: their raw elements stay unknown."""
 LOST_DAYS = 30
@@ -35,31 +34,6 @@ class Quality:
     """Reading for reports, and keeping them."""
 
     database: Database
-
-    def patients_of_site(self, tenant: str, site: str) -> Iterator[str]:
-        """Our ids of all patients linked to a site, page by page."""
-        last = ""
-        while True:
-            with self.database.transaction(tenant) as db:
-                rows = db.execute(
-                    text(
-                        "select patient_id from patient_links where tenant = :t and site = :s and patient_id > :last "
-                        "order by patient_id limit :n"
-                    ),
-                    {"t": tenant, "s": site, "last": last, "n": PAGE},
-                ).all()
-            yield from (str(r.patient_id) for r in rows)
-            if len(rows) < PAGE:
-                return
-            last = rows[-1].patient_id
-
-    def count_patients_of_site(self, tenant: str, site: str) -> int:
-        """How many patients are linked to a site."""
-        with self.database.transaction(tenant) as db:
-            found = db.execute(
-                text("select count(*) from patient_links where tenant = :t and site = :s"), {"t": tenant, "s": site}
-            )
-            return int(found.scalar() or 0)
 
     def quality_inputs(
         self, tenant: str, patient_id: str, now: str, *, site: str = "", sections: Sequence[str] = ()
@@ -84,42 +58,21 @@ class Quality:
 
     def add_quality_report(self, tenant: str, site: str, report: dict[str, Any]) -> str:
         """Keep a site's report; two of one second are one. Returns its id."""
-        report_id = report_id_of(report["made"])
         with self.database.transaction(tenant) as db:
-            db.execute(
-                text(
-                    "insert into quality_reports (tenant, site, report_id, report) values (:t, :s, :i, cast(:r as json)) "
-                    "on conflict (tenant, site, report_id) do update set report = excluded.report, made = now()"
-                ),
-                {"t": tenant, "s": site, "i": report_id, "r": as_json(report)},
-            )
-        return report_id
+            return dated.keep(db, "quality_reports", tenant, site, report["made"], report)
 
     def quality_reports(self, tenant: str, site: str) -> list[dict[str, Any]]:
         """Which reports of a site there are, newest first: id, moment, patients."""
         with self.database.transaction(tenant) as db:
-            rows = db.execute(
-                text(
-                    "select report_id, report->>'made' as made, cast(report->>'patients' as integer) as patients "
-                    "from quality_reports where tenant = :t and site = :s order by report_id desc"
-                ),
-                {"t": tenant, "s": site},
-            ).all()
-        return [dict(r._mapping) for r in rows]
+            return dated.listed(db, "quality_reports", tenant, site, _COLUMNS)
 
     def quality_report(self, tenant: str, site: str, report_id: str = "") -> dict[str, Any] | None:
         """One report of a site, by default the newest; None where there is none."""
         with self.database.transaction(tenant) as db:
-            found: dict[str, Any] | None = db.execute(
-                text(
-                    "select report from quality_reports where tenant = :t and site = :s and (:i = '' or report_id = :i) "
-                    "order by report_id desc limit 1"
-                ),
-                {"t": tenant, "s": site, "i": report_id},
-            ).scalar()
-        return found
+            return dated.kept(db, "quality_reports", tenant, site, report_id)
 
 
+_COLUMNS = "report->>'made' as made, cast(report->>'patients' as integer) as patients"
 _LOST = """
 select distinct section from (
   select site, section from membership where tenant = :t and patient_id = :p and (:s = '' or site = :s)

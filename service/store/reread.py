@@ -46,6 +46,9 @@ class Current(NamedTuple):
     rules: NormalizationRules | None
     versions: dict[str, str]
     keys: list[tuple[str, ...]]
+    as_of: str
+    """The month in which the site last answered: orders and plans age though their content stays the same, and are read again
+    once a month for that."""
 
 
 def current(
@@ -57,7 +60,15 @@ def current(
     if decided:
         rules = (rules or DEFAULT_RULES).deciding(decided)
     keys = [tuple(row) for row in db.execute(text(_CURRENT), place).all()]
-    return Current(place, site_patient, rules, versions(rules), keys)
+    return Current(place, site_patient, rules, versions(rules), keys, _month(db, place))
+
+
+def _month(db: Connection, place: dict[str, Any]) -> str:
+    """Its first instant; '' where the site has not answered yet."""
+    last: str | None = db.execute(
+        text("select max(good_as_of) from coverage where tenant = :t and patient_id = :p and site = :s"), place
+    ).scalar()
+    return f"{str(last)[:7]}-01T00:00:00Z" if last else ""
 
 
 def reread(
@@ -76,7 +87,7 @@ def reread(
 def read(db: Connection, now: Current) -> tuple[list[RawResource], Normalized]:
     """Normalize the current resources; nothing is written."""
     resources = _contents(db, now.place, now.keys)
-    return resources, normalize(resources, rules=now.rules, patient_id=now.site_patient)
+    return resources, normalize(resources, rules=now.rules, patient_id=now.site_patient, as_of=now.as_of)
 
 
 def write(db: Connection, now: Current, resources: Sequence[RawResource], result: Normalized) -> Ledger:
@@ -124,7 +135,7 @@ def _fingerprint(db: Connection, now: Current) -> str:
 
     A decision about a code that this patient does not have changes nothing for them.
     """
-    digest = hashlib.sha256("|".join([now.site_patient, *now.versions.values()]).encode())
+    digest = hashlib.sha256("|".join([now.site_patient, now.as_of, *now.versions.values()]).encode())
     decided = decided_here(db, now.place) if now.rules is not None and now.rules.decisions else []
     for key in (*now.keys, *decided):
         digest.update("|".join(key).encode())

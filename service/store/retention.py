@@ -19,14 +19,16 @@ class Retention:
     database: Database
 
     def purge(self, tenant: str, now: datetime, site: str = "") -> dict[str, int]:
-        """Purge raw, quarantine and site reports, each site after its own time (`raw_retention_days` of its site file, else
+        """Purge raw, quarantine, and reports of sites (of checks and of quality), each site after its own time (`raw_retention_days` of its site file, else
         the setting). Returns how many of each."""
         total = {"raw": 0, "quarantine": 0, "site_reports": 0}
         for name, days in self._days(tenant, site):
             before = (now - timedelta(days=days)).isoformat()
             total["raw"] += self.purge_raw(tenant, before, name)
             total["quarantine"] += self.purge_quarantine(tenant, before, name)
-            total["site_reports"] += self._run(_REPORTS, tenant, before, name)
+            total["site_reports"] += self._run(_REPORTS.format(table="site_reports"), tenant, before, name)
+            total["site_reports"] += self._run(_REPORTS.format(table="quality_reports"), tenant, before, name)
+            self._run(_QUALITY_RUNS, tenant, before, name)
         return total
 
     def purge_raw(self, tenant: str, before: str, site: str = "") -> int:
@@ -74,8 +76,11 @@ update quarantine set content = '', purged_at = now() where tenant = :t and (:s 
   and not current and purged_at is null and received < :b and coalesce(left_at, received) < :b
 """
 _REPORTS = """
-delete from site_reports r where r.tenant = :t and (:s = '' or r.site = :s) and r.made < :b
-  and exists (select from site_reports later where later.tenant = r.tenant and later.site = r.site
+delete from {table} r where r.tenant = :t and (:s = '' or r.site = :s) and r.made < :b
+  and exists (select from {table} later where later.tenant = r.tenant and later.site = r.site
     and later.report_id > r.report_id)
 """
 """The last report of a site stays: it is what the site is known by."""
+_QUALITY_RUNS = """
+delete from quality_runs where tenant = :t and (:s = '' or site = :s) and finished < :b
+"""

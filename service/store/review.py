@@ -47,6 +47,16 @@ order by c.risk * c.patients desc, c.entries desc, c.site, c.key_id
 limit cast(:most as bigint) offset :first
 """
 _WEIGHTS = {"risks": as_json(RISK), "mismatch": MISMATCH}
+_OTHERS = """
+with asked as (
+  select domain, system, code, wording from open_codes where tenant = :t and site = :s and key_id = :k
+  union select domain, system, code, wording from code_decisions where tenant = :t and site = :s and key_id = :k)
+select o.key_id, o.wording, o.unit, count(*) as patients, sum(o.entries) as entries
+from open_codes o join asked a on a.domain = o.domain and a.system = o.system and a.code = o.code
+  and (a.code <> '' or a.wording = o.wording)
+where o.tenant = :t and o.site = :s and o.key_id <> :k and o.how in ('unmapped', 'mismatch', 'unsure_match')
+group by o.key_id, o.wording, o.unit order by sum(o.entries) desc, o.key_id limit 20
+"""
 _EXAMPLES = """
 select e.body from open_codes o join entries e on e.tenant = o.tenant and e.patient_id = o.patient_id
   and e.site = o.site and e.entry_id = o.entry_id
@@ -97,6 +107,16 @@ class Review(Vault):
             bodies = db.execute(text(_EXAMPLES), {"t": tenant, "s": site, "k": key_id, "n": MOST_EXAMPLES}).scalars()
             found = _line(line) if line is not None else _not_seen(history[-1])
             return found | {"history": [_version(v) for v in history], "bodies": list(bodies)}
+
+    def review_others(self, tenant: str, site: str, key_id: str) -> list[dict[str, Any]]:
+        """What is open at a site under the same code (without a code: the same wording), with another unit or wording. A decision is
+        about one of them; so whoever decides hears of the others."""
+        with self.database.transaction(tenant) as db:
+            rows = db.execute(text(_OTHERS), {"t": tenant, "s": site, "k": key_id}).all()
+        return [
+            {"key": r.key_id, "text": r.wording, "unit": r.unit, "patients": int(r.patients), "entries": int(r.entries)}
+            for r in rows
+        ]
 
     def decision_table(self, tenant: str, site: str) -> list[dict[str, Any]]:
         """The decisions in force at a site as rows of a mapping table."""

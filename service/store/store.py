@@ -21,6 +21,7 @@ from service.store.database import Database
 from service.store.identity import Identities
 from service.store.patients import Patients
 from service.store.quality import Quality
+from service.store.quality_runs import QualityRuns
 from service.store.reading import Reading
 from service.store.renormalizing import Renormalizing
 from service.store.retention import Retention
@@ -37,6 +38,7 @@ class Store(
     Patients,
     Commits,
     Quality,
+    QualityRuns,
     Reading,
     Renormalizing,
     Retention,

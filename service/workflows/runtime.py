@@ -10,19 +10,21 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
+from service.quality import end_run
 from service.store import Store, StoreUnavailable, UnknownSite
 from service.store.runs import ENDED
-from service.workflows import renormalize
+from service.workflows import quality, renormalize
 from service.workflows.presence import Presence
 from service.workflows.refresh import PROCESS, QUEUE, prefix, refresh_patient
 from service.workflows.site_work import Progress, check_site
-from service.workflows.upkeep import Upkeep, forget_workflows
+from service.workflows.upkeep import FORGET_SECONDS, SCHEDULE_SECONDS, Again, forget_workflows
 
 APPLICATION_VERSION = "1"
 """Raise when a workflow's steps change. Pinned: DBOS resumes only its own version, by default a hash of the code."""
@@ -39,11 +41,12 @@ class Runtime:
 
     _one = threading.Lock()
 
-    def __init__(self, store: Store, progress: Progress | None = None) -> None:
-        """`progress(site, section, state)` is called from worker threads as sections are committed."""
-        self._store, self._progress = store, progress
+    def __init__(self, store: Store, progress: Progress | None = None, *, schedules: bool = False) -> None:
+        """`progress(site, section, state)` is called from worker threads as sections are committed. `schedules`: begin what
+        sites' schedules ask for (a service does, a command does not)."""
+        self._store, self._progress, self._schedules = store, progress, schedules
         self._presence: Presence | None = None
-        self._upkeep: Upkeep | None = None
+        self._again: list[Again] = []
         self._launched = False
 
     def launch(self) -> Runtime:
@@ -91,9 +94,14 @@ class Runtime:
         )
         for tenant, run_id in self._store.unfinished_renormalizations():  # begun, and killed before it was in the queue
             renormalize.enqueue(tenant, run_id)
+        for tenant, run_id in self._store.unfinished_quality_runs():
+            quality.enqueue(tenant, run_id)
         self._presence.watch()
-        self._upkeep = Upkeep(settings.workflow_retention_days)
-        self._upkeep.start()
+        self._again = [Again("upkeep", FORGET_SECONDS, lambda: forget_workflows(settings.workflow_retention_days))]
+        if self._schedules:
+            self._again.append(Again("schedule", SCHEDULE_SECONDS, self._keep_schedules))
+        for task in self._again:
+            task.start()
 
     def close(self) -> None:
         """Stop. Work under way stops at once and is taken up at the next launch, or by another process."""
@@ -102,9 +110,9 @@ class Runtime:
             self._end()
 
     def _end(self) -> None:
-        if self._upkeep is not None:
-            self._upkeep.close()
-            self._upkeep = None
+        for task in self._again:
+            task.close()
+        self._again = []
         PROCESS.rest(STOP_SECONDS)
         DBOS.destroy(workflow_completion_timeout_sec=0)
         if self._presence is not None:
@@ -163,12 +171,7 @@ class Runtime:
 
     def run(self, tenant: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any] | None:
         """The run, after waiting for its end for at most `wait_seconds`; None when there is none."""
-        deadline = time.monotonic() + wait_seconds
-        while True:
-            found = self._store.run(tenant, run_id)
-            if found is None or found["state"] in ENDED or time.monotonic() >= deadline:
-                break
-            time.sleep(0.05)
+        found = _awaited(lambda: self._store.run(tenant, run_id), wait_seconds)
         if found is not None and found["state"] not in ENDED and self._is_over(tenant, run_id):
             found = self._store.run(tenant, run_id)
         return found
@@ -204,25 +207,55 @@ class Runtime:
 
     def renormalization(self, tenant: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any] | None:
         """The run, after waiting for its end for at most `wait_seconds`; None when there is none."""
-        deadline = time.monotonic() + wait_seconds
-        while True:
-            found = self._store.renormalization(tenant, run_id)
-            if found is None or found["state"] in ENDED:
-                return found
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(0.05)
-        known = DBOS.list_workflows(
-            workflow_id_prefix=renormalize.workflow_id(run_id), load_input=False, load_output=False
-        )
-        if known and all(w.status not in _UNDER_WAY for w in known):  # DBOS gave it up, see MOST_STARTS
+        found = _awaited(lambda: self._store.renormalization(tenant, run_id), wait_seconds)
+        if found is not None and found["state"] not in ENDED and _given_up(renormalize.workflow_id(run_id)):
             self._store.end_renormalization(tenant, run_id, "given_up")
             found = self._store.renormalization(tenant, run_id)
         return found
 
+    def measure_site(self, tenant: str, site: str, actor: str, as_of: str) -> str:
+        """Begin to measure all patients of a site; returns the run's id, of the one under way where there is one. Raises
+        UnknownSite."""
+        run_id = self._store.begin_quality_run(tenant, site, actor, as_of)
+        assert run_id is not None
+        quality.enqueue(tenant, run_id)
+        return run_id
+
+    def quality_run(self, tenant: str, run_id: str, wait_seconds: float = 0) -> dict[str, Any] | None:
+        """The run, after waiting for its end for at most `wait_seconds`; None when there is none."""
+        found = _awaited(lambda: self._store.quality_run(tenant, run_id), wait_seconds)
+        if found is not None and found["state"] not in ENDED and _given_up(quality.workflow_id(run_id)):
+            end_run(self._store, tenant, run_id, "given_up")
+            found = self._store.quality_run(tenant, run_id)
+        return found
+
+    def _keep_schedules(self) -> None:
+        for (
+            tenant,
+            run_id,
+        ) in self._store.unfinished_quality_runs():  # one that was given up would hold its site's place
+            self.quality_run(tenant, run_id)
+        quality.begin_due(self._store)
+
     def check_site(self, tenant: str, site: str, patient_id: str | None = None) -> dict[str, Any]:
         """Discover and authorize at a site; probe it with a test patient of the site."""
         return check_site(self._store, tenant, site, patient_id)
+
+
+def _awaited(look: Callable[[], dict[str, Any] | None], seconds: float) -> dict[str, Any] | None:
+    """What `look` finds once it has ended or is not there, and at the latest after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is None or found["state"] in ENDED or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.05)
+
+
+def _given_up(workflow_id: str) -> bool:
+    """Whether DBOS gave a workflow up, see MOST_STARTS."""
+    known = DBOS.list_workflows(workflow_id_prefix=workflow_id, load_input=False, load_output=False)
+    return bool(known) and all(w.status not in _UNDER_WAY for w in known)
 
 
 def _unfinished() -> set[str]:

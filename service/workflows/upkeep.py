@@ -1,8 +1,11 @@
-"""What DBOS keeps of finished workflows (ids, counts, states) leaves after a while; every process sees to it by the hour."""
+"""What a process does by itself, again and again: forgetting what DBOS keeps of finished workflows (ids, counts, states), and
+beginning what schedules ask for.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -10,7 +13,8 @@ from dbos import DBOS
 
 log = structlog.get_logger("chartbrief.workflows")
 
-LOOK_SECONDS = 3600.0
+FORGET_SECONDS = 3600.0
+SCHEDULE_SECONDS = 60.0
 FINISHED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 BATCH = 500
 
@@ -27,13 +31,13 @@ def forget_workflows(days: int) -> int:
         forgotten += len(old)
 
 
-class Upkeep:
-    """A thread that forgets old workflows, now and every hour."""
+class Again:
+    """A thread that does something, now and every so many seconds; what it raises is logged by its name, and the next time comes."""
 
-    def __init__(self, days: int) -> None:
-        self._days = days
+    def __init__(self, name: str, seconds: float, do: Callable[[], object]) -> None:
+        self._name, self._seconds, self._do = name, seconds, do
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="chartbrief-upkeep", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"chartbrief-{name}", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -48,7 +52,7 @@ class Upkeep:
     def _run(self) -> None:
         while not self._ended.is_set():
             try:
-                forget_workflows(self._days)
-            except Exception as error:  # noqa: BLE001  the database may be away; the next hour comes
-                log.warning("upkeep_failed", error=type(error).__name__)
-            self._ended.wait(LOOK_SECONDS)
+                self._do()
+            except Exception as error:  # noqa: BLE001  the database may be away; the next time comes
+                log.warning(f"{self._name}_failed", error=type(error).__name__)
+            self._ended.wait(self._seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from api_kit import CANARY, OURS, THEIRS, Asked, World, problem
 from store_kit import fetch, raw
 
-from models.terminology.tables import parse_table
+from models.terminology.tables import parse_table, shielded, unshielded
 from service.api.app import create_app
 from service.settings import Settings
 from service.store import Store
@@ -106,6 +107,65 @@ async def test_from_the_queue_to_a_decision_and_back(asked: Asked, world: World)
         f"north/{line['key']}: accepted, version 1",
         f"north/{line['key']}: withdrawn, version 2",
     ]
+
+
+async def test_who_decides_hears_of_the_same_code_with_another_unit(asked: Asked, world: World) -> None:
+    """Another spelling of the unit is the same question; another unit, or none, is not, and is told."""
+
+    def sent(found: str, value: dict[str, Any]) -> Any:
+        made = json.loads(lab(found, "Qzx sugar", OURS).content)
+        del made["valueQuantity"]
+        return raw(
+            "Observation",
+            found,
+            {k: v for k, v in made.items() if k not in ("id", "resourceType")} | value,
+            tenant=OURS,
+        )
+
+    values = [
+        {"valueQuantity": {"value": 5, "unit": "MG/DL"}},
+        {"valueQuantity": {"value": 5, "unit": "mg/dl", "code": "local7", "system": "urn:local"}},
+        {"valueString": "5.1 mg/dL"},
+        {"valueQuantity": {"value": 5, "unit": "mmol/L"}},
+        {"valueString": "see comment"},
+    ]
+    labs = [sent(f"u{n}", value) for n, value in enumerate(values)]
+    world.store.commit_fetch(OURS, world.patient, "north", [fetch("labs", labs, as_of="2026-03-04T12:00:00Z")])
+    lines = {i["unit"]: i for i in (await asked("GET", REVIEW)).json()["items"] if i["code"] == "Q1"}
+    assert {unit: i["entries"] for unit, i in lines.items()} == {"mg/dL": 3, "mmol/L": 1, "": 1}
+    path = f"{REVIEW}/north/{lines['mg/dL']['key']}"
+    assert {o["unit"] for o in (await asked("GET", path)).json()["others"]} == {"mmol/L", ""}
+    target = {"system": "LOINC", "code": "2345-7", "display": "Glucose"}
+    made = (await asked("POST", f"{path}/accept", json={"target": target, "wait_seconds": 60})).json()
+    assert {(o["unit"], o["key"], o["entries"]) for o in made["still_open"]} == {
+        (unit, lines[unit]["key"], 1) for unit in ("mmol/L", "")
+    }
+    held = {
+        e.origin.resource_id: e.concept.target
+        for e in world.store.chart(OURS, world.patient).entries
+        if e.section == "labs"
+    }
+    assert {rid: target.code if target else None for rid, target in held.items()} == {
+        "u0": "2345-7", "u1": "2345-7", "u2": "2345-7", "u3": None, "u4": None,
+    }, "what was decided, and nothing else"  # fmt: skip
+
+
+async def test_an_exported_cell_is_no_formula_and_loads_as_it_was(asked: Asked, world: World) -> None:
+    line = await only(asked)
+    target = {"system": "LOINC", "code": "2345-7", "display": "=HYPERLINK(1)"}
+    path = f"{REVIEW}/north/{line['key']}"
+    await asked("POST", f"{path}/accept", json={"target": target, "note": "@SUM(A1)", "wait_seconds": 60})
+    table = await asked("GET", "/v1/terminology/decisions/north")
+    (row,) = csv.DictReader(io.StringIO(table.text))
+    assert (row["display"], row["note"]) == ("'=HYPERLINK(1)", "'@SUM(A1)")
+    (loaded,) = parse_table(table.content, ".csv", "north").rows
+    assert (loaded.display, loaded.note) == ("=HYPERLINK(1)", "@SUM(A1)")
+
+
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\tx", "\rx", "'=1", "''-", "", "x=1", "'x", "1-2"])
+def test_a_shield_comes_off_as_it_went_on(cell: str) -> None:
+    safe = shielded(cell)
+    assert unshielded(safe) == cell and safe[:1] not in {"=", "+", "-", "@", "\t", "\r"}
 
 
 async def test_a_rejected_target_is_never_proposed_again(asked: Asked, world: World) -> None:

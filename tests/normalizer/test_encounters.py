@@ -52,6 +52,14 @@ def test_every_spelling_of_a_class(sent: Json, read: str) -> None:
     [
         ({"type": [cc("99213-95", system=CPT)]}, True),
         ({"type": [cc("98008", system=CPT)]}, True),
+        ({"class": {"code": "VR"}}, True),
+        ({"type": [cc("99213-GT", system=CPT)]}, True),
+        ({"type": [{"coding": [{"system": CPT, "code": "99213"}, {"system": CPT, "code": "95"}]}]}, True),
+        ({"type": [cc("GT", system="https://www.cms.gov/hcpcs-modifiers")]}, True),
+        ({"type": [{"coding": [{"system": CPT, "code": "99213"}, {"system": CPT, "code": "25"}]}]}, False),
+        ({"type": [cc("95", system=LOCAL)]}, False),  # a site's own 95 is no modifier
+        ({"type": [cc("02", system=POS)]}, True),
+        ({"serviceType": cc("10", system=POS)}, True),
         ({"type": [cc("G2012", system="http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets")]}, True),
         ({"type": [cc("10", system=POS)]}, True),
         ({"type": [cc("", "Telephone")]}, True),

@@ -241,11 +241,13 @@ def test_nothing_is_missing_where_the_list_was_not_read() -> None:
         ((a1c("1", 6.8, "2023-01-02"),), set()),
         ((a1c("1", 6.8, "2023-01-02"), a1c("2", 6.9, "2023-01-02")), set()),  # one sample, told twice
         ((a1c("1", 6.4, "2023-01-02"), a1c("2", 6.4, "2023-06-02")), set()),
-        ((a1c("1", 48, "2023-01-02", "mmol/mol"), a1c("2", 50, "2023-06-02", "mmol/mol")), set()),  # another unit under this code
+        ((a1c("1", 48, "2023-01-02", "mmol/mol"), a1c("2", 50, "2023-06-02", "mmol/mol")), {"1", "2"}),  # 6.5 % and 6.7 %
+        ((a1c("1", 48, "2023-01-02", "mg/dL"), a1c("2", 50, "2023-06-02", "mg/dL")), set()),  # a unit that does not fit
         ((a1c("1", 6.8, "2023-01-02", status="entered-in-error"), a1c("2", 6.9, "2023-06-02")), set()),
         (tuple(observation(str(n), "2345-7", valueQuantity=quantity(240, "mg/dL"), effectiveDateTime=f"2023-0{n}-01") for n in (1, 2)), set()),  # random
         ((egfr("1", 52, "2023-01-01"), egfr("2", 55, "2023-04-30")), {"1", "2"}),
-        ((egfr("1", 52, "2023-01-01"), egfr("2", 55, "2023-03-30")), set()),  # 88 days
+        ((egfr("1", 52, "2023-01-01"), egfr("2", 55, "2023-04-01")), {"1", "2"}),  # 90 days
+        ((egfr("1", 52, "2023-01-01"), egfr("2", 55, "2023-03-31")), set()),  # 89 days
         ((egfr("1", 52, "2023-01-01"), egfr("2", 75, "2023-03-30"), egfr("3", 55, "2023-06-30")), set()),  # recovered between
         ((egfr("1", 52, "2022-01-01"), egfr("2", 55, "2022-06-30"), egfr("3", 80, "2023-06-30")), set()),  # recovered since
         ((egfr("1", 60, "2023-01-01", comparator=">"), egfr("2", 60, "2023-06-30", comparator=">")), set()),

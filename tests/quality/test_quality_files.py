@@ -64,8 +64,8 @@ def test_what_a_file_does_not_hold_is_unknown_unless_it_is_the_whole(tmp_path: P
     assert document["report"]["findings"][0]["severity"] == "high"
 
 
-def test_where_something_could_not_be_read_nothing_is_known_to_be_missing(tmp_path: Path, capsys: Any) -> None:
-    file = bundle(tmp_path / "a.json", patients=2)
+def test_what_could_not_be_read_leaves_open_only_what_its_own_patient_has(tmp_path: Path, capsys: Any) -> None:
+    file = bundle(tmp_path / "a.json", patients=3)
     document = json.loads(file.read_text(encoding="utf-8"))
     deep: Any = 1
     for _ in range(80):
@@ -76,7 +76,22 @@ def test_where_something_could_not_be_read_nothing_is_known_to_be_missing(tmp_pa
     code, document = run(capsys, file, "--whole")
     assert (code, document["report"]["quarantine"]) == (0, {"too_deep": 1})
     asked = rule(document, "seen_without_allergy_statement")
-    assert (asked["broken"], asked["unknown"]) == (0, 2), "whose allergy it is cannot be told"
+    assert (asked["broken"], asked["unknown"]) == (2, 1), "of the patient it names it may be the answer"
+    del torn["patient"]
+    document = json.loads(bundle(tmp_path / "a.json", patients=3).read_text(encoding="utf-8"))
+    document["entry"].append({"resource": torn})
+    file.write_text(json.dumps(document), encoding="utf-8")
+    _, document = run(capsys, file, "--whole")
+    asked = rule(document, "seen_without_allergy_statement")
+    assert (asked["broken"], asked["unknown"]) == (3, 0), "one that names nobody does not blind all"
+    allergies = next(s for s in document["report"]["sections"] if s["section"] == "allergies")
+    assert allergies["resources"] == {"offered": 1, "quarantined": 1, "stored": 0, "missing": 0}, "and is counted"
+    document = json.loads(bundle(tmp_path / "a.json", patients=1).read_text(encoding="utf-8"))
+    document["entry"].append({"resource": torn})
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert rule(run(capsys, file, "--whole")[1], "seen_without_allergy_statement")["unknown"] == 1, (
+        "one patient's files"
+    )
 
 
 def test_a_report_of_several_patients_holds_no_person(tmp_path: Path, capsys: Any) -> None:

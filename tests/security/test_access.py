@@ -36,7 +36,7 @@ ALLOWED = {
         "POST /v1/terminology/review/{site}/{key}/withdraw", "POST /v1/renormalize", "GET /v1/renormalize/{run_id}",
         "POST /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality", "GET /v1/sites/{site}/quality/reports",
         "GET /v1/sites/{site}/quality/reports/{report_id}", "GET /v1/sites/{site}/quality/reports/{report_id}/diff",
-        "GET /v1/patients/{patient_id}/quality",
+        "GET /v1/sites/{site}/quality/runs/{run_id}", "GET /v1/patients/{patient_id}/quality",
         "POST /fhir/Patient/$match", "POST /v1/identity/find", "GET /v1/identity/pairs", "POST /v1/identity/pairs/{pair_id}/accept",
         "POST /v1/identity/pairs/{pair_id}/reject", "GET /v1/patients/{patient_id}/links", "POST /v1/patients/{patient_id}/unlink",
     },

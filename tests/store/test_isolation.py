@@ -50,6 +50,7 @@ def filled(store: Store, admin_sql) -> Store:
         store.renormalize_in_run(tenant, decided[1], patient, "north", None)
         store.add_site_report(tenant, "north", {"checked_at": "2026-03-04T10:00:00Z", "title": tenant})
         store.add_quality_report(tenant, "north", {"made": "2026-03-04T10:00:00Z", "title": tenant})
+        store.begin_quality_run(tenant, "north", "a", "2026-03-04T10:00:00Z")
         add_site(store, tenant, "south")
         other = store.register_patient(tenant, "south", "s1")
         pair = Pair(
@@ -119,11 +120,19 @@ def test_a_key_lookup_sees_that_key_and_nothing_else(filled: Store, admin_sql) -
 
 def test_the_look_up_of_what_is_unfinished_sees_those_runs_and_nothing_else(filled: Store, admin_sql) -> None:
     assert sorted(tenant for tenant, _ in filled.unfinished_renormalizations()) == list(TENANTS)
+    assert sorted(tenant for tenant, _ in filled.unfinished_quality_runs()) == list(TENANTS)
     with filled.database.unfinished_lookup() as db:
-        for table in set(tables(admin_sql)) - {"renormalizations"}:
+        for table in set(tables(admin_sql)) - {"renormalizations", "quality_runs"}:
             assert db.execute(text(f"select count(*) from {table}")).scalar() == 0, table
         refused = db.execute(text("update renormalizations set state = 'done'"))
         assert refused.rowcount == 0
+        refused = db.execute(text("update quality_runs set state = 'done'"))
+        assert refused.rowcount == 0
+    filled.put_site("t2", filled.site("t2", "south").model_copy(update={"quality_every_hours": 24.0}))
+    with filled.database.unfinished_lookup() as db:
+        assert db.execute(text("select tenant, name from sites")).all() == [("t2", "south")], (
+            "sites with a schedule only"
+        )
     for tenant, run in filled.unfinished_renormalizations():
         filled.end_renormalization(tenant, run)
     assert filled.unfinished_renormalizations() == []
@@ -155,10 +164,13 @@ def test_a_patient_of_another_tenant_is_unknown(store: Store) -> None:
     assert store.run("t1", run)["state"] == "running"
 
 
+BY_ITSELF = ("unfinished_renormalizations", "unfinished_quality_runs", "due_quality_sites")
+
+
 def test_every_method_takes_the_tenant_first() -> None:
-    """Except the look-ups of a key, of whom a launch means and of what is unfinished, which tell the tenant, and closing."""
+    """Except the look-ups of a key, of whom a launch means and of what is unfinished or due, which tell the tenant, and closing."""
     for name, method in inspect.getmembers(Store, inspect.isfunction):
-        if name.startswith("_") or name in {"api_key", "launch_sites", "unfinished_renormalizations", "close"}:
+        if name.startswith("_") or name in {"api_key", "launch_sites", *BY_ITSELF, "close"}:
             continue
         assert list(inspect.signature(method).parameters)[1] == "tenant", name
 

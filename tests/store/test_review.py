@@ -103,6 +103,23 @@ def test_a_revised_decision_is_a_new_version_and_nothing_is_changed_or_deleted(s
         store.decide("t1", "elsewhere", line["key"], "no_target", actor="k", author="k")
 
 
+def test_a_decision_reaches_exactly_those_who_have_the_code(store: Store) -> None:
+    add_site(store)
+    one = commit(store, "p1", "labs", sent("Observation", "o1", "Qzx lab", "p1", **LAB))
+    two = commit(store, "p2", "labs", sent("Observation", "o2", "Other qzx", "p2", **LAB))
+    both = commit(store, "p3", "labs", *(sent("Observation", f"o{n}", words, "p3", **LAB) for n, words in ((3, "qzx  LAB"), (4, "Other qzx"))))  # fmt: skip
+    (line,) = [c for c in store.review_queue("t1") if c["text"] == "qzx lab"]
+    _, run = store.decide("t1", "north", line["key"], "accepted", actor="k", author="k", target=GLUCOSE)
+    assert run is not None
+    assert sorted(store.to_renormalize("t1", run)) == sorted([("north", one), ("north", both)])
+    before = store.chart("t1", two)
+    for site, patient in store.to_renormalize("t1", run):
+        store.renormalize_in_run("t1", run, patient, site, None)
+    assert store.to_renormalize("t1", run) == [] and store.chart("t1", two).entries == before.entries
+    held = {e.origin.resource_id: e.concept.target for p in (one, both) for e in store.chart("t1", p).entries}
+    assert {rid: target.code if target else None for rid, target in held.items()} == {"o1": "2345-7", "o3": "2345-7", "o4": None}  # fmt: skip
+
+
 def test_who_decides_waits_for_those_who_are_being_normalized(store: Store) -> None:
     """Else a patient read without the decision, and committed after it, would not be known to be touched by it."""
     add_site(store)

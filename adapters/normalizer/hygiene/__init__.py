@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from adapters.normalizer.hygiene import drugs, meaning, over, reports, unlisted
+from adapters.normalizer.hygiene import results as measured
 from adapters.normalizer.hygiene.pills import Pill, pill_of
 from models.record import Allergy, AnyEntry, Coverage, Flag, FlagCode, Medication, Observation, Problem, Report
 
@@ -42,7 +43,7 @@ def remarks(entries: Sequence[AnyEntry], coverage: Iterable[Coverage], as_of: st
         *meaning.same(problems),
         *over.likely_over(problems, as_of),
         *unlisted.by_drugs(problems, [p for p in pills if p.entry.site in answered], as_of),
-        *unlisted.by_results(problems, [e for e in results if e.site in answered]),
+        *measured.by_results(problems, [e for e in results if e.site in answered], standing),
         *drugs.same_drug(pills),
         *drugs.same_class(pills),
         *drugs.against_allergies(pills, allergies),

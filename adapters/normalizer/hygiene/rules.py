@@ -59,11 +59,15 @@ class Test(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class ResultRule(Listed, frozen=True):
-    """Two results that make a diagnosis."""
+    """Two results that make a diagnosis. See unlisted.toml."""
 
     tests: tuple[Test, ...]
     apart_days: int
     uninterrupted: bool
+    still: bool = False
+    of_last_days: int = 0
+    min_age: int = 0
+    ambulatory: bool = False
 
 
 class Unlisted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

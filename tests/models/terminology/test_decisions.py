@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,19 +124,59 @@ def test_a_narrative_is_no_wording_to_decide_on_and_scripts_stay_apart() -> None
     assert key_of("observation", (), "a", "mg") != key_of("observation", (), "a", "µg")
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
-@given(
-    text=st.text(max_size=30),
-    code=st.text(max_size=8),
-    display=st.text(max_size=12),
-    unit=st.sampled_from(["mg/dL", "MG/DL", "mg/dl", "%", "", "furlong"]),
+PRESSURE = {"text": "Qzx blood pressure", "coding": [{"system": LOINC, "code": "85354-9"}]}
+values = st.one_of(
+    st.builds(
+        lambda unit, code, system: {"valueQuantity": {"value": 5, "unit": unit, "code": code, "system": system}},
+        st.sampled_from(["mg/dL", "MG/DL", "mg/dl", "%", "", "furlong"]),
+        st.sampled_from(["", "mg/dL", "junk", "%"]),
+        st.sampled_from(["", "http://unitsofmeasure.org", "urn:local"]),
+    ),
+    st.sampled_from(["5.4 mg/dL", "<0.1", "1:80", "positive"]).map(lambda words: {"valueString": words}),
+    st.just({"valueQuantity": {"unit": "mg/dL"}}),
+    st.just({"valueQuantity": {"value": "high", "unit": "mg/dL"}}),
+    st.just({}),
 )
+
+
+@settings(max_examples=80, derandomize=True, deadline=None)
+@given(text=st.text(max_size=30), code=st.text(max_size=8), display=st.text(max_size=12), value=values)
 def test_what_an_entry_counts_as_is_what_a_decision_about_it_answers(
-    text: str, code: str, display: str, unit: str
+    text: str, code: str, display: str, value: dict[str, Any]
 ) -> None:
     """The key that is counted after reading is the key that is asked while reading: else a decision would change nothing."""
-    raw = result({"text": text, "coding": [{"system": LOCAL, "code": code, "display": display}]}, unit=unit)
-    for found in occurrences(read(raw)):
-        entry = read(raw, Decision(key=found.key, row=ROW))
-        assert entry.concept.target is not None and entry.concept.target.code == "2345-7"
-        assert [o.key for o in occurrences(entry)] == [found.key]
+    concept = {"text": text, "coding": [{"system": LOCAL, "code": code, "display": display}]}
+    one = with_value(result(concept), value)
+    panel = with_value(result(PRESSURE), {"component": [{"code": concept} | value] * 2 + [{"code": PRESSURE}]})
+    for raw in (one, panel):
+        for entry in normalize([raw]).entries:
+            for found in occurrences(entry):
+                if found.key.code == "85354-9":
+                    continue
+                decision = Decisions([Decision(key=found.key, row=ROW)])
+                again = normalize([raw], rules=NormalizationRules().deciding(decision)).entries
+                (same,) = [e for e in again if e.id == entry.id]
+                assert (found.key, "decided") in [(o.key, o.how) for o in occurrences(same)]
+
+
+def with_value(raw: RawResource, value: dict[str, Any]) -> RawResource:
+    body = json.loads(raw.content)
+    del body["valueQuantity"]
+    return msgspec.structs.replace(raw, content=json.dumps(body | value).encode())
+
+
+def test_a_documents_type_is_asked_and_counted_as_a_document() -> None:
+    raw = result({}, kind="DocumentReference")
+    body = json.loads(raw.content) | {"type": {"text": "Qzx summary"}, "date": "2025-01-01T00:00:00Z"}
+    raw = msgspec.structs.replace(raw, content=json.dumps(body).encode())
+    (found,) = occurrences(read(raw))
+    assert found.key == Key("document", "", "", "qzx summary", "")
+    note = Row(target_system=LOINC, target_code="34133-9", display="Summary of episode note")
+    entry = read(raw, Decision(key=found.key, row=note))
+    assert entry.concept.target is not None and entry.concept.target.code == "34133-9"
+    glucose = body | {"type": {"text": "Glucose"}}
+    entry = read(msgspec.structs.replace(raw, content=json.dumps(glucose).encode()))
+    assert entry.concept.target is None, "a document of that name is no laboratory test"
+    untyped = body | {"type": None, "description": "Letter about Mrs. Oduya"}
+    untyped.pop("type")
+    assert not list(occurrences(read(msgspec.structs.replace(raw, content=json.dumps(untyped).encode()))))
