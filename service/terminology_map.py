@@ -248,9 +248,9 @@ def _as(ask: Ask, domain: Domain) -> Ask:
 
 
 def _modern(answer: Answer) -> Answer:
-    """ICD-9-CM rows in ICD-10-CM by CMS's equivalence maps, packages (NDC) in the imported RxNorm: what a user of such codes asks for."""
+    """ICD-9-CM rows in ICD-10-CM by CMS's equivalence maps: what a user of such codes asks for."""
     target = answer.mapping.target
-    if target is None or target.system not in (ICD9CM, NDC) or answer.mapping.method != "standard":
+    if target is None or target.system != ICD9CM or answer.mapping.method != "standard":
         return answer
     mapping, candidates = translate(target)
     if mapping.target is None and not candidates:

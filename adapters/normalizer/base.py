@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
 
-from adapters.normalizer.codes import About, concept_of
+from adapters.normalizer.codes import PREFER_PROBLEM, About, concept_of
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from models.record import Concept, Dispense, Origin, OriginMethod, Provenance, RawResource, entry_id
@@ -106,7 +106,7 @@ class Source(Reader):
         self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False, unit: str = "", specimen: str = ""
     ) -> Concept:
         """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`, `specimen`: of the result it names."""
-        dated = self.rules.terminology.dated or self.rules.decisions.dated
+        dated = self.rules.terminology.dated or self.rules.decisions.dated or prefer is PREFER_PROBLEM  # retired codes
         date = self._happened() if dated else ""
         about = About(unit, specimen, date)
         return concept_of(self, self.resource, key, self.rules, prefer, flags=main, about=about)
