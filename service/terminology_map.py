@@ -266,9 +266,11 @@ def _row(cells: dict[str, str], terminology: Terminology, domain: Domain | None)
 
 def _written(coding: Coding) -> Coding:
     """The code as its system writes it, with the official name where the seeds have it."""
-    if coding.system in (ICD10CM, ICD10):
+    if coding.system == ICD10CM:
         code = conditions.dotted(coding.code)
         return Coding(system=coding.system, code=code, display=conditions.icd10cm_name(code))
+    if coding.system == ICD10:  # WHO's: another system, whose names we do not have
+        return Coding(system=coding.system, code=conditions.dotted(coding.code))
     if coding.system == ICD9CM:
         return Coding(system=coding.system, code=conditions.dotted9(coding.code))
     if coding.system == NDC:
@@ -281,6 +283,8 @@ def _written(coding: Coding) -> Coding:
 
 def _inferred(ask: Ask) -> Domain | None:
     for coding in ask.codings:
+        if coding.system == NDC and translate(coding, domain="vaccine")[0].target is not None:
+            return "vaccine"
         if coding.system in _OF_SYSTEM:
             return _OF_SYSTEM[coding.system]
     return "observation" if ask.unit or ask.specimen else None

@@ -175,9 +175,10 @@ _ASKED = re.compile(r"^\W*\?|\?\W*$|\?\?")
 """A question: "? asthma", "pneumonia?"."""
 _MARKS = re.compile(r"[(\[]\s*(?:(?:CMS|RAF)\s*[-/]?\s*)?(?:HCC|RAF|CMS|Multi|Chronic|CODE)\s*[)\]]", re.I)
 """Marks that EHRs put behind a problem for risk adjustment and the like."""
-_CODE = r"[A-TV-Z][0-9A-Z]{2}(?:\.[0-9A-Z]{1,4})?"
+_CODE = r"[A-Z][0-9A-Z]{2}(?:\.[0-9A-Z]{1,4})?"
 _OWN_CODE = re.compile(rf"[(\[]\s*(?:ICD-?10(?:-CM)?\s*:?\s*)?{_CODE}\s*[)\]]|^\s*{_CODE}\s*[-:]\s+|\s[-:]\s*{_CODE}\s*$")
-"""A code written into the wording. It is in capitals and has a digit, so a word in brackets is none."""
+"""A code written into the wording; what ICD-10-CM does not have is a word."""
+_BARE_CODE = re.compile(_CODE)
 _EMPTY_PART = re.compile(
     r"\s*[,-]\s*(?:unspecified(?:\s+\w+){0,4}|(?:well[- ])?controlled|stable|chronic condition)\s*(?=,|$)", re.I
 )
@@ -185,7 +186,7 @@ _EMPTY_PART = re.compile(
 
 def _tidied(text: str) -> str:
     text = _MARKS.sub(" ", text)
-    text = _OWN_CODE.sub(lambda m: " " if re.search(r"\d", m[0]) else m[0], text)
+    text = _OWN_CODE.sub(lambda m: " " if icd10cm_name(_BARE_CODE.findall(m[0])[-1]) else m[0], text)
     return " ".join(_EMPTY_PART.sub("", text).split())
 
 
