@@ -32,6 +32,9 @@ _AROUND = frozenset(
     documented reported""".split()
 )
 """What stands around a substance: that it is an allergy, its reaction, its severity."""
+NAMED = 0.92
+NEGATIVE = 0.95
+"""Stated; docs/terminology.md has what was measured."""
 _NEGATIVE = {
     "": ("716186003", "no known allergy"),
     "medication": ("409137002", "no known drug allergy"),
@@ -113,19 +116,19 @@ def match(text: str) -> tuple[Candidate, ...]:
     negatives. "No penicillin allergy" names neither."""
     negative = _negative(text)
     if negative is not None:
-        return (Candidate(target=negative, score=0.95, why="explicit negative"),)
+        return (Candidate(target=negative, score=NEGATIVE, why="explicit negative"),)
     words = plain(text).split()
     if words and (words[0] in _DENIED or words[:2] == ["rule", "out"]):
         return ()
     coded = _codes().get(_substance(text))
     if coded is not None:
-        return (Candidate(target=coded, score=0.92, why="substance in the wording"),)
+        return (Candidate(target=coded, score=NAMED, why="substance in the wording"),)
     found = ingredients_in(_substance(text))
     sure = len(found) == 1 and plain(found[0].name) == _substance(text)
     return tuple(
         Candidate(
             target=Coding(system=RXNORM, code=i.rxcui, display=i.name),
-            score=0.9 if sure and i.checked else 0.6,
+            score=NAMED if sure and i.checked else 0.6,
             why="substance in the wording",
         )
         for i in found

@@ -207,6 +207,10 @@ def _by_both(text: str) -> tuple[Wording, ...]:
 
 
 _CLEAR = 0.9
+EVERYDAY = 0.93
+"""Measured (benchmarks/terminology): 98 of 100, low 0.930; both errors are old ICD-9-CM codes beside newer words."""
+OFFICIAL = 0.95
+"""Measured: 1,155 of 1,159, low 0.991; not more than an everyday name of certain meaning deserves beside a chosen code."""
 
 
 def _by_name(text: str) -> tuple[Wording, ...]:
@@ -217,8 +221,8 @@ def _by_name(text: str) -> tuple[Wording, ...]:
     if rows:
         sure = [code for code, kind in rows if kind == "name"]
         if sure:
-            return tuple(Wording(code, 0.93, "everyday name") for code in dict.fromkeys(sure))
+            return tuple(Wording(code, EVERYDAY, "everyday name") for code in dict.fromkeys(sure))
         share = round(0.8 / len(rows), 2) if len(rows) > 1 else 0.6
         return tuple(Wording(code, share, "abbreviation with several meanings") for code, _ in rows)
     code = _official().get(key)
-    return (Wording(code, 0.95, "name in ICD-10-CM"),) if code else ()
+    return (Wording(code, OFFICIAL, "name in ICD-10-CM"),) if code else ()

@@ -27,9 +27,14 @@ class Ingredient(NamedTuple):
 
 
 _NOT_TAKEN = re.compile(
-    r"\b(allerg\w*|intoleran\w*|adverse|no|not|never|stop\w*|avoid|hold|without|free|antibod\w+|level)\b"
+    r"\b(allerg\w*|intoleran\w*|adverse|no|not|never|stop\w*|discontinu\w*|d/c|dc ?d|declin\w*|refus\w*|avoid|hold|without|free|antibod\w+|level)\b"
 )
 """Beside these words an ingredient is spoken of, not prescribed."""
+
+
+NAMED = 0.95
+"""One ingredient in the words. Measured (benchmarks/terminology): 317 of 317 in the corpora and the hand-written list, low 0.988; not more
+than for a drug named wholly, of which it says less."""
 
 
 @cache
@@ -85,7 +90,7 @@ def match(text: str) -> tuple[Candidate, ...]:
     return tuple(
         Candidate(
             target=Coding(system=RXNORM, code=i.rxcui, display=i.name),
-            score=0.9 if alone and i.checked else 0.7 if alone else 0.5,
+            score=NAMED if alone and i.checked else 0.7 if alone else 0.5,
             why="ingredient in the wording" if alone else "one of several ingredients, or not said to be taken",
         )
         for i in found
