@@ -31,7 +31,13 @@ from models.terminology.systems import CVX, ICD9CM, ICD10CM, NDC, RXNORM, SNOMED
 
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "data"
 HAND = Path(__file__).with_name("wordings.tsv")
-_DOMAIN: dict[str, Domain] = {ICD10CM: "condition", ICD9CM: "condition", SNOMED: "condition", RXNORM: "medication", CVX: "vaccine"}
+_DOMAIN: dict[str, Domain] = {
+    ICD10CM: "condition",
+    ICD9CM: "condition",
+    SNOMED: "condition",
+    RXNORM: "medication",
+    CVX: "vaccine",
+}
 MOST_BYTES = 30_000_000
 
 
@@ -225,7 +231,9 @@ def measure_hand(wrong: list[str] | None = None) -> tuple[list[Line], dict[str, 
         held[0] += 1
         held[1] += mapping.target.code in codes
         if mapping.target.code not in codes and wrong is not None:
-            wrong.append(f"{mapping.table}: {text!r} is {'/'.join(sorted(codes)) or 'none'}, was read as {mapping.target.code}")
+            wrong.append(
+                f"{mapping.table}: {text!r} is {'/'.join(sorted(codes)) or 'none'}, was read as {mapping.target.code}"
+            )
     lines = [Line(domain, why, n, ok) for (domain, why), (n, ok) in sorted(counts.items())]
     return lines, {domain: (n, taken) for domain, (n, taken) in asked.items()}
 

@@ -193,9 +193,7 @@ def _settled(
     """What is used of a settled code; of one that yields, what tables or words say, and else what is left of it."""
     if not read.yields:
         return read.mapping
-    ask = Ask(
-        domain=domain, codings=codings, text=text, unit=about.unit, specimen=about.specimen, date=about.date
-    )
+    ask = Ask(domain=domain, codings=codings, text=text, unit=about.unit, specimen=about.specimen, date=about.date)
     by_table = _by_table(rules, ask) if rules.terminology.tables else None
     if by_table is not None:
         return by_table

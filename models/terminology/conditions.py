@@ -176,7 +176,9 @@ _ASKED = re.compile(r"^\W*\?|\?\W*$|\?\?")
 _MARKS = re.compile(r"[(\[]\s*(?:(?:CMS|RAF)\s*[-/]?\s*)?(?:HCC|RAF|CMS|Multi|Chronic|CODE)\s*[)\]]", re.I)
 """Marks that EHRs put behind a problem for risk adjustment and the like."""
 _CODE = r"[A-Z][0-9A-Z]{2}(?:\.[0-9A-Z]{1,4})?"
-_OWN_CODE = re.compile(rf"[(\[]\s*(?:ICD-?10(?:-CM)?\s*:?\s*)?{_CODE}\s*[)\]]|^\s*{_CODE}\s*[-:]\s+|\s[-:]\s*{_CODE}\s*$")
+_OWN_CODE = re.compile(
+    rf"[(\[]\s*(?:ICD-?10(?:-CM)?\s*:?\s*)?{_CODE}\s*[)\]]|^\s*{_CODE}\s*[-:]\s+|\s[-:]\s*{_CODE}\s*$"
+)
 """A code written into the wording; what ICD-10-CM does not have is a word."""
 _BARE_CODE = re.compile(_CODE)
 _EMPTY_PART = re.compile(

@@ -23,7 +23,7 @@ from msgspec import Meta
 
 from models.record import Coding, FlagCode, Mapping, Quantity
 from models.record.base import Value
-from models.terminology import allergens, conditions, labs, medications, vaccines, vocabulary
+from models.terminology import allergens, clinical_drugs, conditions, labs, medications, vaccines, vocabulary
 from models.terminology.candidates import Candidate
 from models.terminology.contradiction import contradicts
 from models.terminology.ndc import ndc9, ndc11_choices
@@ -179,7 +179,9 @@ def settle(domain: str, mapping: Mapping, date: str = "") -> Settled:
         above = nearest(target.code)
         name = conditions.icd10cm_name(above)
         candidate = Candidate(
-            target=Coding(system=target.system, code=above, display=name), score=0.5, why="the category of an unknown code"
+            target=Coding(system=target.system, code=above, display=name),
+            score=0.5,
+            why="the category of an unknown code",
         )
         return Settled(mapping, (candidate,), found.flag, found.detail)
     none = Mapping(method="unmapped", confidence=0.0, source=mapping.source)
@@ -315,6 +317,8 @@ def candidates_for(ask: Ask, wording: str) -> tuple[Candidate, ...]:
     named = imported.by_words(ask.domain, wording, ask.date) if imported else ()
     if ask.domain == "condition":
         return _from_seeds(ask, wording) or named
+    if ask.domain == "medication" and imported is not None and not named:
+        named = clinical_drugs.match(imported, wording, ask.date)
     return named or _from_seeds(ask, wording)
 
 

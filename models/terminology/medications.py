@@ -82,11 +82,15 @@ def ingredients_in(text: str) -> tuple[Ingredient, ...]:
     return tuple(ingredients()[name] for name in found)
 
 
+def spoken_of(text: str) -> bool:
+    """Whether the words speak of a drug without saying that it is taken: an allergy, a level, "stopped"."""
+    return bool(_NOT_TAKEN.search(plain(text)))
+
+
 def match(text: str) -> tuple[Candidate, ...]:
     """The ingredients as candidates: one that was checked is sure enough to use, several are a combination."""
     found = ingredients_in(text)
-    spoken_of = bool(_NOT_TAKEN.search(plain(text)))
-    alone = len(found) == 1 and not spoken_of and not _further_substance(text)
+    alone = len(found) == 1 and not spoken_of(text) and not _further_substance(text)
     return tuple(
         Candidate(
             target=Coding(system=RXNORM, code=i.rxcui, display=i.name),

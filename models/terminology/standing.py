@@ -107,7 +107,9 @@ def _by_release(imported: vocabulary.Vocabulary, code: str, date: str) -> Standi
     other = others[-1][0]
     begins = other.in_force.begins if other.in_force else ""
     if date and begins > date:
-        return Standing("unknown", code, f"{code} is in {other.manifest.name}, in force from {begins}, and not in {name}")
+        return Standing(
+            "unknown", code, f"{code} is in {other.manifest.name}, in force from {begins}, and not in {name}"
+        )
     return Standing("retired", code, f"{code} is in {other.manifest.name} (from {begins}), and not in {name}")
 
 
@@ -126,7 +128,9 @@ def _by_seeds(code: str, date: str) -> Standing:
         return Standing("retired", code, f"{code} was a code in 2018 and is none in ICD-10-CM {_SHIPPED}")
     if code in icd10cm_names():
         if code in _categories():
-            return Standing("category", code, f"{code} is a category in ICD-10-CM {_SHIPPED}: the codes below it say more")
+            return Standing(
+                "category", code, f"{code} is a category in ICD-10-CM {_SHIPPED}: the codes below it say more"
+            )
         return Standing("complete", code)
     base = code[:7].rstrip("X").rstrip(".") if len(code) == 8 else ""
     if base and code[7] in _sevenths().get(base, ""):

@@ -16,7 +16,9 @@ def remarks(entry: Any) -> dict[str, str]:
 
 def shot(code: str, text: str = "", system: str = NDC) -> Any:
     return one(
-        resource("Immunization", status="completed", occurrenceDateTime="2024-01-05", vaccineCode=cc(code, text, system))
+        resource(
+            "Immunization", status="completed", occurrenceDateTime="2024-01-05", vaccineCode=cc(code, text, system)
+        )
     )
 
 
@@ -56,12 +58,19 @@ def problem(code: str, text: str = "", **more: Any) -> Any:
 def test_a_code_without_its_dot_is_read_with_it_and_kept_without() -> None:
     entry = problem("E119")
     assert entry.concept.target.code == "E11.9" and entry.concept.codings[0].code == "E119"
-    assert entry.concept.mapping.confidence == 1.0 and entry.concept.code_in(ICD10CM) == "E11.9" and remarks(entry) == {}
+    assert (
+        entry.concept.mapping.confidence == 1.0 and entry.concept.code_in(ICD10CM) == "E11.9" and remarks(entry) == {}
+    )
 
 
 @pytest.mark.parametrize(
     ("code", "flag", "confidence"),
-    [("E11.99", "unknown_code", 0.6), ("ZZ1.0", "unknown_code", 0.0), ("E11", "incomplete_code", 1.0), ("M51.07", "retired_code", 1.0)],
+    [
+        ("E11.99", "unknown_code", 0.6),
+        ("ZZ1.0", "unknown_code", 0.0),
+        ("E11", "incomplete_code", 1.0),
+        ("M51.07", "retired_code", 1.0),
+    ],
 )
 def test_a_code_that_is_none_or_not_whole_says_so(code: str, flag: str, confidence: float) -> None:
     entry = problem(code)

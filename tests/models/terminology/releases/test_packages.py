@@ -58,7 +58,8 @@ def test_layouts_of_older_files(sent: str, eleven: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", ["00093111301", "0093-1113-01", "00093-1113-01", "000093111301", "*0093-1113-01", "000093-1113-01", "0093111301"]
+    "sent",
+    ["00093111301", "0093-1113-01", "00093-1113-01", "000093111301", "*0093-1113-01", "000093-1113-01", "0093111301"],
 )
 def test_a_package_is_the_drug_in_it_however_it_is_written(tmp_path: Path, imported: Import, sent: str) -> None:
     imported(kit.rxnorm(tmp_path))
@@ -71,9 +72,14 @@ def test_a_package_is_the_drug_in_it_however_it_is_written(tmp_path: Path, impor
 
 def test_ten_digits_with_two_readings_that_differ_are_candidates(tmp_path: Path, imported: Import) -> None:
     two = kit.RXNSAT + kit.ndc("104377", "09311131001") + kit.ndc("314076", "93111031001")
-    imported(kit.zipped(tmp_path / "RxNorm_full_11032025.zip", {"rrf/RXNCONSO.RRF": kit.RXNCONSO, "rrf/RXNSAT.RRF": two}))
+    imported(
+        kit.zipped(tmp_path / "RxNorm_full_11032025.zip", {"rrf/RXNCONSO.RRF": kit.RXNCONSO, "rrf/RXNSAT.RRF": two})
+    )
     answer = asked("9311131001")
-    assert {c.target.code for c in answer.candidates} == {"104377", "314076"} and "uncertain_mapping" not in answer.flags
+    assert {c.target.code for c in answer.candidates} == {
+        "104377",
+        "314076",
+    } and "uncertain_mapping" not in answer.flags
     assert answer.mapping.target.system == NDC, "the package stays what it is"
 
 
@@ -155,3 +161,41 @@ def test_in_a_file_the_package_of_a_vaccine_is_a_vaccine() -> None:
     rows = [line.split(",") for line in done.text.splitlines()[1:]]
     assert rows[0][2:4] == [CVX, "115"] and rows[1][2:4] == [NDC, "55555555555"]
     assert translate(Coding(system=NDC, code="58160-0842-11"))[0].method == "unmapped"
+
+
+DRUGS = kit.RXNCONSO + "".join(
+    kit.conso(code, kind, name)
+    for code, kind, name in (
+        ("6918", "IN", "metoprolol"),
+        ("866427", "SCD", "24 HR metoprolol succinate 50 MG Extended Release Oral Tablet"),
+        ("866436", "SCD", "24 HR metoprolol succinate 100 MG Extended Release Oral Tablet"),
+        ("866514", "SCD", "metoprolol tartrate 50 MG Oral Tablet"),
+        ("900001", "SCD", "metoprolol succinate 50 MG Extended Release Oral Capsule"),
+        ("900003", "SCD", "metoprolol tartrate 1 MG/ML Injection"),
+    )
+)
+LINKS = kit.RXNREL + "".join(
+    kit.rel("6918", c, "has_ingredient") for c in ("866427", "866436", "866514", "900001", "900003")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "how"),
+    [("metoprolol succ ER 50 mg tab", "866427", "ingredient, strength and form"),
+     ("Metoprolol Tartrate 50 MG tablet BID", "866514", "ingredient, strength and form"),
+     ("metoprolol 50 mg tab", "6918", "ingredient in the wording"),  # of which salt and release
+     ("metoprolol succinate XL 100", "866436", "ingredient, strength and form"),
+     ("lisinopril-hctz 10-12.5 mg tabs", "197885", "ingredient, strength and form"),
+     ("lisinopril 10 mg daily", "314076", "ingredient, strength and form"),
+     ("metoprolol succ ER 50 mg", "6918", "ingredient in the wording"),  # tablet or capsule
+     ("metoprolol ER 25 mg tab", "6918", "ingredient in the wording"),  # no such strength
+     ("metoprolol tab", "6918", "ingredient in the wording"),
+     ("metoprolol 1 mg/ml injection", "6918", "ingredient in the wording"),
+     ("lisinopril-hctz 20-12.5", None, ""), ("stopped metoprolol tartrate 50 mg tab", None, "")],
+)  # fmt: skip
+def test_the_clinical_drug_where_exactly_one_has_it_all(
+    tmp_path: Path, imported: Import, text: str, code: str | None, how: str
+) -> None:
+    imported(kit.zipped(tmp_path / "RxNorm_full_11032025.zip", {"rrf/RXNCONSO.RRF": DRUGS, "rrf/RXNREL.RRF": LINKS}))
+    mapping = Terminology().map(Ask(domain="medication", text=text)).mapping
+    assert (mapping.target.code if mapping.target else None) == code and mapping.table.startswith(how)

@@ -96,7 +96,11 @@ def order(folder: Path, year: int, lines: str) -> Path:
 def two_years(tmp_path: Path) -> Vocabulary:
     """2026 has X1A.0 and E11.9; 2027 divides E11.9, drops X1A.0 and brings EA1.0."""
     line = kit.order_line
-    old = line(1, "E11", 0, "Diabetes", "Diabetes") + line(2, "E119", 1, "Plain", "Plain") + line(3, "X1A0", 1, "Old", "Old")
+    old = (
+        line(1, "E11", 0, "Diabetes", "Diabetes")
+        + line(2, "E119", 1, "Plain", "Plain")
+        + line(3, "X1A0", 1, "Old", "Old")
+    )
     new = line(1, "E11", 0, "Diabetes", "Diabetes") + line(2, "E119", 0, "Plain", "Plain")
     new += line(3, "E1190", 1, "Plain 0", "Plain 0") + line(4, "EA10", 1, "New", "New")
     shelf = Shelf(tmp_path / "shelf")
