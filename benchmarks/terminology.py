@@ -256,15 +256,15 @@ def main() -> None:
         ("corpora", measure(labelled(), wrong)),
         ("hand-written", measure_hand(wrong)),
     ):
-        print(f"{title:<12}{'decided by':<52}{'n':>7}{'precision':>11}{'low':>8}")  # noqa: T201
+        print(f"{title:<12}{'decided by':<52}{'n':>7}{'precision':>11}{'low':>8}")
         for line in lines:
-            print(f"{line.domain:<12}{line.why:<52}{line.accepted:>7}{line.precision:>11.3f}{line.low:>8.3f}")  # noqa: T201
+            print(f"{line.domain:<12}{line.why:<52}{line.accepted:>7}{line.precision:>11.3f}{line.low:>8.3f}")
         for domain, (n, taken) in sorted(asked.items()):
-            print(f"{domain}: {taken} of {n} wordings accepted ({taken / n:.2f})")  # noqa: T201
-    print(f"unknown wordings a second: {throughput():.0f}")  # noqa: T201
+            print(f"{domain}: {taken} of {n} wordings accepted ({taken / n:.2f})")
+    print(f"unknown wordings a second: {throughput():.0f}")
     if arguments.wrong:
         for one in wrong:
-            print(one)  # noqa: T201
+            print(one)
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ def _encoding(source: BinaryIO) -> str:
         return "utf-16"
     if start in _WORKBOOK:
         raise MapError("not_csv", "this is a workbook; save it as CSV")
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8")()
     found = "utf-8"
     while block := source.read(1 << 20):
         if len(block) > 4 and block.count(0) > len(block) // 4:

@@ -27,9 +27,40 @@ _OF_DRUG_CLASS = {
     "insulin": "insulins",
 }
 _AROUND = frozenset(
-    """allergy allergies allergic to reaction reactions intolerance intolerant hypersensitivity sensitivity drug food the
-    anaphylaxis anaphylactic hives rash itching swelling urticaria angioedema nausea vomiting from causes caused by severe mild moderate
-    documented reported""".split()
+    [
+        "allergy",
+        "allergies",
+        "allergic",
+        "to",
+        "reaction",
+        "reactions",
+        "intolerance",
+        "intolerant",
+        "hypersensitivity",
+        "sensitivity",
+        "drug",
+        "food",
+        "the",
+        "anaphylaxis",
+        "anaphylactic",
+        "hives",
+        "rash",
+        "itching",
+        "swelling",
+        "urticaria",
+        "angioedema",
+        "nausea",
+        "vomiting",
+        "from",
+        "causes",
+        "caused",
+        "by",
+        "severe",
+        "mild",
+        "moderate",
+        "documented",
+        "reported",
+    ]
 )
 """What stands around a substance: that it is an allergy, its reaction, its severity."""
 NAMED = 0.92

@@ -11,6 +11,7 @@ from functools import cache
 from typing import NamedTuple
 
 from models.record import Coding, Concept
+from models.terminology import vocabulary
 from models.terminology.candidates import Candidate
 from models.terminology.seeds import seed_rows
 from models.terminology.systems import RXNORM
@@ -122,20 +123,29 @@ def differ(target: Coding, text: str) -> bool:
 
 
 def drug_classes(concept: Concept) -> tuple[str, ...]:
-    """What a medication is taken for: classes of its ingredients, by code where the seed knows it, else by words."""
-    known = _of_rxcui()
-    names = [known[c.code] for c in concept.codings if c.system == RXNORM and c.code in known]
-    if not names:
-        wordings = (concept.text, *(c.display for c in concept.codings))
-        names = next((found for w in wordings if (found := [i.name for i in ingredients_in(w)])), [])
-    return tuple(dict.fromkeys(ingredients()[name].drug_class for name in names))
+    """What a medication is taken for: classes of its ingredients, by code where it is known, else by words."""
+    return tuple(dict.fromkeys(i.drug_class for i in ingredients_of(concept)))
 
 
 def ingredients_of(concept: Concept) -> tuple[Ingredient, ...]:
-    """The known ingredients of a medication: by RXCUI, else by its words."""
+    """The known ingredients of a medication: by RXCUI (what a package was translated to, too; of a clinical drug by the imported
+    RxNorm), else by its words."""
+    rxcuis = dict.fromkeys(
+        c.code for c in (*concept.codings, *([concept.target] if concept.target else [])) if c.system == RXNORM
+    )
     known = _of_rxcui()
-    names = [known[c.code] for c in concept.codings if c.system == RXNORM and c.code in known]
+    names = [known[code] for code in rxcuis if code in known] or _by_release(tuple(rxcuis))
     if names:
         return tuple(ingredients()[name] for name in dict.fromkeys(names))
-    wordings = (concept.text, *(c.display for c in concept.codings))
+    shown = concept.target.display if concept.target else ""
+    wordings = (concept.text, *(c.display for c in concept.codings), shown)
     return next((found for w in wordings if (found := ingredients_in(w))), ())
+
+
+def _by_release(rxcuis: tuple[str, ...]) -> list[str]:
+    """The seed's names of the ingredients that the imported RxNorm gives to drugs."""
+    imported = vocabulary.in_use()
+    if imported is None:
+        return []
+    entries = [e for code in rxcuis for e in imported.ingredients(code)]
+    return [name for e in entries for name in (_of_rxcui().get(e.code, e.display.lower()),) if name in ingredients()]

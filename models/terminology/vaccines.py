@@ -69,10 +69,75 @@ def _words() -> dict[str, tuple[str, bool]]:
 
 
 _EMPTY = frozenset(
-    """the of an and or nos vaccine vaccines vaccination immunization immunisation virus vacc vac vax dose doses shot shots
-    formulation unspecified injection inj im sq subq intramuscular subcutaneous suspension susp solution soln syringe prefilled
-    prefill vial sdv mdv single multi administered given series booster first second third fourth sanofi pasteur gsk glaxosmithkline
-    merck seqirus wyeth novartis medimmune ml mcg kit us inc years yrs yr up older""".split()
+    [
+        "the",
+        "of",
+        "an",
+        "and",
+        "or",
+        "nos",
+        "vaccine",
+        "vaccines",
+        "vaccination",
+        "immunization",
+        "immunisation",
+        "virus",
+        "vacc",
+        "vac",
+        "vax",
+        "dose",
+        "doses",
+        "shot",
+        "shots",
+        "formulation",
+        "unspecified",
+        "injection",
+        "inj",
+        "im",
+        "sq",
+        "subq",
+        "intramuscular",
+        "subcutaneous",
+        "suspension",
+        "susp",
+        "solution",
+        "soln",
+        "syringe",
+        "prefilled",
+        "prefill",
+        "vial",
+        "sdv",
+        "mdv",
+        "single",
+        "multi",
+        "administered",
+        "given",
+        "series",
+        "booster",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "sanofi",
+        "pasteur",
+        "gsk",
+        "glaxosmithkline",
+        "merck",
+        "seqirus",
+        "wyeth",
+        "novartis",
+        "medimmune",
+        "ml",
+        "mcg",
+        "kit",
+        "us",
+        "inc",
+        "years",
+        "yrs",
+        "yr",
+        "up",
+        "older",
+    ]
 )
 """Words that do not tell two vaccines of the seed apart once its other words are there: route, package, maker, place in a series.
 `_key` is used for both sides, so a name of the seed keeps its meaning without them."""
@@ -128,7 +193,34 @@ def _key(text: str) -> str:
 
 
 UNSPECIFIED = frozenset(
-    "17 26 45 85 88 89 90 91 107 108 109 112 122 129 137 139 147 151 152 164 184 188 213 304 314 315".split()
+    [
+        "17",
+        "26",
+        "45",
+        "85",
+        "88",
+        "89",
+        "90",
+        "91",
+        "107",
+        "108",
+        "109",
+        "112",
+        "122",
+        "129",
+        "137",
+        "139",
+        "147",
+        "151",
+        "152",
+        "164",
+        "184",
+        "188",
+        "213",
+        "304",
+        "314",
+        "315",
+    ]
 )
 """CDC's codes of unspecified formulations."""
 _BRACKETED = re.compile(r"([^()]+)\(([^()]+)\)\s*")

@@ -15,7 +15,7 @@ from models.terminology.vocabulary import Vocabulary
 from service.store import Store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "terminology" / "releases"))
-import release_kit  # noqa: E402
+import release_kit
 
 NDC = "http://hl7.org/fhir/sid/ndc"
 

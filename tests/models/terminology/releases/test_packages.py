@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import release_kit as kit
 
-from models.record import Coding
+from models.record import Coding, Concept
 from models.terminology import vocabulary
 from models.terminology.mapper import Answer, Ask, Terminology, translate
+from models.terminology.medications import drug_classes, ingredients_of
 from models.terminology.ndc import ndc11
 from models.terminology.ndc_answers import NdcAnswer, NdcAnswers
 from models.terminology.releases.base import ReleaseError
@@ -199,3 +200,14 @@ def test_the_clinical_drug_where_exactly_one_has_it_all(
     imported(kit.zipped(tmp_path / "RxNorm_full_11032025.zip", {"rrf/RXNCONSO.RRF": DRUGS, "rrf/RXNREL.RRF": LINKS}))
     mapping = Terminology().map(Ask(domain="medication", text=text)).mapping
     assert (mapping.target.code if mapping.target else None) == code and mapping.table.startswith(how)
+
+
+def test_a_drug_known_only_by_its_package_has_its_ingredients_and_classes(tmp_path: Path, imported: Import) -> None:
+    both = kit.RXNSAT + kit.ndc("197885", "11111222233")
+    files = {"rrf/RXNCONSO.RRF": kit.RXNCONSO, "rrf/RXNREL.RRF": kit.RXNREL, "rrf/RXNSAT.RRF": both}
+    imported(kit.zipped(tmp_path / "RxNorm_full_11032025.zip", files))
+    coding = Coding(system=NDC, code="11111-2222-33")
+    concept = Concept(codings=(coding,), mapping=asked(coding.code).mapping)
+    assert sorted(i.name for i in ingredients_of(concept)) == ["hydrochlorothiazide", "lisinopril"]
+    assert "ace_inhibitor" in drug_classes(concept)
+    assert ingredients_of(Concept(codings=(coding,))) == ()
