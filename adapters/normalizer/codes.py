@@ -16,7 +16,7 @@ from adapters.normalizer.rules import NormalizationRules
 from adapters.normalizer.wordings import words_beside
 from models.record import Coding, Concept, Mapping
 from models.terminology.contradiction import contradicts
-from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, Settled, preferred, settle
+from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, Settled, preferred, settle, unsettled
 from models.terminology.systems import canonical_system, is_standard
 
 PREFER_PROBLEM = PREFERRED["condition"]
@@ -163,7 +163,7 @@ def _concept(
             mapping = _by_table(rules, ask) or (mapping if mapping and mapping.method == "standard" else None)
     uncertain = False
     read: Settled | None = None
-    if domain is not None and mapping is not None and mapping.method == "standard":
+    if domain is not None and mapping is not None and unsettled(mapping):
         read = settle(domain, mapping, about.date)
         mapping = _settled(rules, domain, read, text, codings, about)
         uncertain = mapping.target is None and bool(read.candidates)
