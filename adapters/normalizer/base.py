@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
 
-from adapters.normalizer.codes import About, concept_of
+from adapters.normalizer.codes import PREFER_PROBLEM, About, concept_of
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
 from models.record import Concept, Dispense, Origin, OriginMethod, Provenance, RawResource, entry_id
@@ -116,12 +116,12 @@ class Source(Reader):
         domain: Domain | None = None,
     ) -> Concept:
         """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`, `specimen`: of the result it names."""
-        about = self.about(unit, specimen, domain)
+        about = self.about(unit, specimen, domain, dated=prefer is PREFER_PROBLEM)  # retired codes
         return concept_of(self, self.resource, key, self.rules, prefer, flags=main, about=about)
 
-    def about(self, unit: str = "", specimen: str = "", domain: Domain | None = None) -> About:
-        """What stands beside a code of this resource."""
-        dated = self.rules.terminology.dated or self.rules.decisions.dated
+    def about(self, unit: str = "", specimen: str = "", domain: Domain | None = None, *, dated: bool = False) -> About:
+        """What stands beside a code of this resource; its day only where something depends on it (`dated`: here)."""
+        dated = dated or self.rules.terminology.dated or self.rules.decisions.dated
         return About(unit, specimen, self._happened() if dated else "", domain)
 
     def _happened(self) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from adapters.normalizer.memo import recall
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import NormalizationRules
 from adapters.normalizer.wordings import words_beside
 from models.record import Coding, Concept, Mapping
 from models.terminology.contradiction import contradicts
-from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, preferred
+from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, Settled, preferred, settle, unsettled
 from models.terminology.systems import canonical_system, is_standard
 
 PREFER_PROBLEM = PREFERRED["condition"]
@@ -162,6 +164,13 @@ def _concept(
         if mapping is None or mapping.method != "standard" or mapping.target is None or not _speaks(mapping, prefer):
             mapping = _by_table(rules, ask) or (mapping if mapping and mapping.method == "standard" else None)
     uncertain = False
+    read: Settled | None = None
+    if domain is not None and mapping is not None and unsettled(mapping):
+        read = settle(domain, mapping, about.date)
+        mapping = _settled(rules, domain, read, text, codings, about)
+        uncertain = mapping.target is None and bool(read.candidates)
+        if flagged and read.flag is not None:
+            reader.flag(read.flag, f"{flagged}: {read.detail}")
     if mapping is None:
         if domain is None:
             mapping = _unmapped(text, codings[0] if codings else None)
@@ -169,8 +178,8 @@ def _concept(
             mapping, uncertain = _by_words(
                 rules, Ask(domain=domain, text=text, unit=about.unit, specimen=about.specimen), codings
             )
-    elif domain is not None and text and _contradicted(rules, domain, mapping, text):
-        mapping = Mapping(method="standard", confidence=CONTRADICTED, target=mapping.target, source=mapping.source)
+    elif domain is not None and text and _contradicted(rules, domain, mapping, text, read is not None):
+        mapping = msgspec.structs.replace(mapping, confidence=min(CONTRADICTED, mapping.confidence))
     if rules.decisions and domain is not None:
         decided = rules.decisions.over(domain, codings, text, about.unit, about.date, mapping)
         if decided is not None:
@@ -180,9 +189,23 @@ def _concept(
     return Concept(text=text, codings=codings, mapping=mapping)
 
 
-def _contradicted(rules: NormalizationRules, domain: Domain, mapping: Mapping, text: str) -> bool:
-    """Whether the words beside a standard code clearly name something else."""
-    if mapping.method != "standard" or mapping.target is None:
+def _settled(
+    rules: NormalizationRules, domain: Domain, read: Settled, text: str, codings: tuple[Coding, ...], about: About
+) -> Mapping:
+    """What is used of a settled code; of one that yields, what tables or words say, and else what is left of it."""
+    if not read.yields:
+        return read.mapping
+    ask = Ask(domain=domain, codings=codings, text=text, unit=about.unit, specimen=about.specimen, date=about.date)
+    by_table = _by_table(rules, ask) if rules.terminology.tables else None
+    if by_table is not None:
+        return by_table
+    words, _ = _by_words(rules, ask, codings)
+    return words if words.target is not None else read.mapping
+
+
+def _contradicted(rules: NormalizationRules, domain: Domain, mapping: Mapping, text: str, coded: bool) -> bool:
+    """Whether the words beside a standard code, or beside what a standard code was translated to, clearly name something else."""
+    if not (mapping.method == "standard" or (coded and mapping.method == "map_table")) or mapping.target is None:
         return False
     return words_beside(rules.word_memory, domain, (), mapping.target, text, "").contradicts
 
@@ -264,7 +287,7 @@ def _remark(reader: Reader, concept: Concept, key: str, rules: NormalizationRule
     if not concept.codings:
         reader.flag("text_only", key)
         return
-    if concept.mapping is not None and concept.mapping.method == "standard" and concept.mapping.confidence < 1:
+    if concept.mapping is not None and concept.mapping.confidence == CONTRADICTED:
         reader.flag("code_text_mismatch", key)
     if concept.mapping is None or concept.mapping.method not in ("unmapped", "text_match"):
         return

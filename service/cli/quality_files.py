@@ -14,7 +14,7 @@ from adapters.normalizer import assemble, coverage_from_entries
 from models.quality import NotComparable, QualityReport, Tally, Trend, account, compare, make_report, measure
 from models.record import Coverage, Rejected
 from service.cli.files import by_patient, sites_of
-from service.cli.loaded import TENANT, Loaded
+from service.cli.loaded import SITE, TENANT, Loaded
 from service.cli.output import CommandError
 from service.page.quality import quality_page
 from service.quality import raw_of

@@ -103,8 +103,8 @@ def test_what_a_category_holds(code: str, category: str) -> None:
 @pytest.mark.parametrize(
     ("words", "cvx"),
     [
-        ("FluMist", "111"),
-        ("Flublok", "155"),
+        ("FluMist", "151"),
+        ("Flublok", "88"),
         ("Spikevax", "213"),
         ("Comirnaty", "213"),
         ("tetanus toxoid", "112"),
