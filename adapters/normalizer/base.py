@@ -70,7 +70,8 @@ class Source(Reader):
         *,
         version: str,
     ) -> None:
-        super().__init__(resource)
+        self.resource = resource
+        self.flags = []
         self.raw = raw
         self.neighbours = neighbours
         self.rules = rules

@@ -14,6 +14,7 @@ from adapters.normalizer.rules import NormalizationRules
 from adapters.normalizer.wordings import words_beside
 from models.record import Coding, Concept, Mapping
 from models.terminology.contradiction import contradicts
+from models.terminology.decisions import is_open
 from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, preferred
 from models.terminology.systems import canonical_system, is_standard
 
@@ -30,6 +31,17 @@ _DOMAINS[PREFER_DOCUMENT] = "observation"  # the same systems; a document's type
 _NOTHING = Concept()
 
 
+class Coded(NamedTuple):
+    """What the codings of an element give by themselves."""
+
+    codings: tuple[Coding, ...]
+    mapping: Mapping | None
+    """Where the codings alone decide it."""
+    settled: dict[str, Concept]
+    """Text -> the concept, where nothing else can change it. The texts are displays of these codings, or none: no other
+    words are kept."""
+
+
 class About(NamedTuple):
     """What stands beside a code: the unit and specimen of its result, and when the entry happened."""
 
@@ -39,6 +51,7 @@ class About(NamedTuple):
 
 
 _UNTOLD = About()
+_UNCODED = Coded((), None, {})
 _HL7 = ("http://terminology.hl7.org/", "http://hl7.org/", "http://unitsofmeasure.org")
 
 
@@ -139,16 +152,40 @@ def _concept(
     if raw is None and not text and ("code" in value or "display" in value):  # a Coding where a CodeableConcept belongs
         reader.tolerated("coding")
         raw = [value]
-    domain = _DOMAINS.get(prefer)
-    codings: tuple[Coding, ...] = ()
-    mapping: Mapping | None = None
+    coded = _UNCODED
     if raw is not None:
-        codings, mapping = recall(rules.memory, reader, prefer, raw, lambda r, v: _codings(r, v, rules, prefer))
+        coded = recall(rules.memory, reader, prefer, raw, lambda r, v: _coded(r, v, rules, prefer))
+        known = coded.settled.get(text)
+        if known is not None:
+            return known
+    concept, uncertain = _meant(coded, text, rules, prefer, about or _UNTOLD)
+    if uncertain and flagged:
+        reader.flag("uncertain_mapping", flagged)
+    if (not text or any(c.display == text for c in coded.codings)) and _is_settled(concept, rules, prefer):
+        coded.settled[text] = concept
+    return concept
+
+
+def _is_settled(concept: Concept, rules: NormalizationRules, prefer: tuple[str, ...]) -> bool:
+    """Whether codings and text alone made the concept: neither unit, specimen and date nor a decision could change it."""
+    if not concept.codings:
+        return False
+    if not prefer:
+        return True
+    if is_open(concept.mapping):
+        return False
+    return not rules.terminology.looks_around or _speaks(concept.mapping, prefer)
+
+
+def _meant(
+    coded: Coded, text: str, rules: NormalizationRules, prefer: tuple[str, ...], about: About
+) -> tuple[Concept, bool]:
+    """The concept, and whether its words may mean several things."""
+    codings, mapping = coded.codings, coded.mapping
     if not prefer or not (codings or text):
-        return Concept(text=text, codings=codings, mapping=mapping)
-    terminology = rules.terminology
-    about = about or _UNTOLD
-    if domain is not None and (terminology.table_words or terminology.dated or terminology.by_unit):
+        return Concept(text=text, codings=codings, mapping=mapping), False
+    domain = _DOMAINS.get(prefer)
+    if domain is not None and rules.terminology.looks_around:
         ask = Ask(
             domain=domain,
             codings=codings,
@@ -157,7 +194,7 @@ def _concept(
             specimen=about.specimen,
             date=about.date,
         )
-        if mapping is None or mapping.method != "standard" or mapping.target is None or not _speaks(mapping, prefer):
+        if not _speaks(mapping, prefer):
             mapping = _by_table(rules, ask) or (mapping if mapping and mapping.method == "standard" else None)
     uncertain = False
     if mapping is None:
@@ -173,9 +210,7 @@ def _concept(
         decided = rules.decisions.over(domain, codings, text, about.unit, about.date, mapping)
         if decided is not None:
             mapping, uncertain = decided, False
-    if uncertain and flagged:
-        reader.flag("uncertain_mapping", flagged)
-    return Concept(text=text, codings=codings, mapping=mapping)
+    return Concept(text=text, codings=codings, mapping=mapping), uncertain
 
 
 def _contradicted(rules: NormalizationRules, domain: Domain, mapping: Mapping, text: str) -> bool:
@@ -185,8 +220,11 @@ def _contradicted(rules: NormalizationRules, domain: Domain, mapping: Mapping, t
     return words_beside(rules.word_memory, domain, (), mapping.target, text, "").contradicts
 
 
-def _speaks(mapping: Mapping, prefer: tuple[str, ...]) -> bool:
-    return mapping.target is not None and mapping.target.system in prefer
+def _speaks(mapping: Mapping | None, prefer: tuple[str, ...]) -> bool:
+    """Whether a standard code of a preferred system was sent: no table is asked then."""
+    if mapping is None or mapping.method != "standard" or mapping.target is None:
+        return False
+    return mapping.target.system in prefer
 
 
 def _by_table(rules: NormalizationRules, ask: Ask) -> Mapping | None:
@@ -212,12 +250,10 @@ def _by_words(rules: NormalizationRules, ask: Ask, codings: tuple[Coding, ...]) 
     return mapping, False
 
 
-def _codings(
-    reader: Reader, raw: object, rules: NormalizationRules, prefer: tuple[str, ...]
-) -> tuple[tuple[Coding, ...], Mapping | None]:
+def _coded(reader: Reader, raw: object, rules: NormalizationRules, prefer: tuple[str, ...]) -> Coded:
     """The codings in `raw`, and what they are mapped to where they are mapped."""
     found = tuple(c for c in (_coding(reader, item, rules) for item in reader.objs({"coding": raw}, "coding")) if c)
-    return found, _mapping(found, rules, prefer) if prefer else None
+    return Coded(found, _mapping(found, rules, prefer) if prefer else None, {})
 
 
 def _coding(reader: Reader, item: Json, rules: NormalizationRules) -> Coding | None:

@@ -282,7 +282,7 @@ def _of_companion(raw: RawResource, row: Json, patient_id: str | None, rules: No
 def _may_be_deep(content: bytes) -> bool:
     """Whether there are brackets enough, so that the depth of all the others need not be measured."""
     objects = content.count(b"{")
-    return objects > MOST_DEPTH or (objects + content.count(b"[") > MOST_DEPTH and b"[[" in content)
+    return objects > MOST_DEPTH or (b"[[" in content and objects + content.count(b"[") > MOST_DEPTH)
 
 
 def _depth(resource: Any) -> int:

@@ -90,6 +90,7 @@ class Terminology:
         self.dated = any(table.dated for _, table in self.tables)
         self.by_unit = any(row.unit or row.specimen for _, table in self.tables for row in table.rows)
         self.table_words = any(table.by_words for _, table in self.tables)
+        self.looks_around = self.dated or self.by_unit or self.table_words
 
     def map(self, ask: Ask) -> Answer:
         """Ask's meaning. Never raises for what a source sent."""

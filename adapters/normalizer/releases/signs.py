@@ -93,9 +93,9 @@ def foreign_release(resource: Json, kind: str) -> str:
     """The release other than R4 that `resource` is surely written in; '' when it may be R4."""
     if kind in FOREIGN_TYPES:
         return FOREIGN_TYPES[kind]
-    for name, release in _ELEMENTS.get(kind, {}).items():
-        if name in resource:
-            return release
+    signs = _ELEMENTS.get(kind)
+    if signs is not None and not signs.keys().isdisjoint(resource):
+        return next(release for name, release in signs.items() if name in resource)
     shape = _SHAPES.get(kind)
     return shape(resource) if shape else ""
 
