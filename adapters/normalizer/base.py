@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, cast
 
 from adapters.normalizer.codes import About, concept_of
+from adapters.normalizer.neighbours import Neighbours
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
-from models.record import Concept, Dispense, Origin, OriginMethod, Provenance, RawResource, entry_id
+from models.record import Concept, Origin, OriginMethod, RawResource, entry_id
 from models.record.dates import bounds
-
-
-@dataclass
-class Neighbours:
-    """What the other resources of the same source contribute, keyed by `Type/id` (and fullUrl where ids are urn:uuid)."""
-
-    names: dict[str, str] = field(default_factory=dict)
-    medications: dict[str, Json] = field(default_factory=dict)
-    binaries: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    provenance: dict[str, Provenance] = field(default_factory=dict)
-    goals: dict[str, str] = field(default_factory=dict)
-    dispenses: dict[str, list[Dispense]] = field(default_factory=dict)
-    """By the order they fill."""
-    birth_dates: set[str] = field(default_factory=set)
-
-    def alias(self, url: str, name: str) -> None:
-        """Let references to `url` lead where references to `name` (Type/id) lead."""
-        for index in (self.names, self.medications, self.binaries, self.goals):
-            if name in index:
-                cast("dict[str, Any]", index).setdefault(url, index[name])
-        if url in self.dispenses:
-            self.dispenses.setdefault(name, []).extend(self.dispenses[url])
-        said = self.provenance.get(url)
-        if said is not None:
-            self.provenance.setdefault(name, said)
-
 
 _DATES = (
     "effectiveDateTime",
@@ -107,10 +80,9 @@ class Source(Reader):
         self, key: str, prefer: tuple[str, ...] = (), *, main: bool = False, unit: str = "", specimen: str = ""
     ) -> Concept:
         """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`, `specimen`: of the result it names."""
-        dated = self.rules.terminology.dated or self.rules.decisions.dated
-        date = self._happened() if dated else ""
-        about = About(unit, specimen, date)
-        return concept_of(self, self.resource, key, self.rules, prefer, flags=main, about=about)
+        rules = self.rules
+        about = About(unit, specimen, self._happened() if rules.dated else "")
+        return concept_of(self, self.resource, key, rules, prefer, flags=main, about=about)
 
     def _happened(self) -> str:
         """When the entry happened, for mapping tables whose rows have dates; '' when nothing says."""

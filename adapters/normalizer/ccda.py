@@ -18,8 +18,9 @@ from adapters.documents.ccda.document import Document, is_cda
 from adapters.documents.ccda.made import Made
 from adapters.documents.ccda.reading import Fate, Reading, Statement, read_document, statement_name
 from adapters.documents.safe_xml import XmlRefused
-from adapters.normalizer.base import Neighbours, Source
+from adapters.normalizer.base import Source
 from adapters.normalizer.documents import content_of
+from adapters.normalizer.neighbours import Neighbours
 from adapters.normalizer.read import parse
 from adapters.normalizer.rules import NormalizationRules
 from models.record import (

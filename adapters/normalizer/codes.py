@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from adapters.normalizer.memo import recall
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import NormalizationRules
@@ -42,7 +44,7 @@ class Coded(NamedTuple):
     words are kept."""
 
 
-class About(NamedTuple):
+class About(msgspec.Struct, frozen=True):
     """What stands beside a code: the unit and specimen of its result, and when the entry happened."""
 
     unit: str = ""
@@ -70,14 +72,14 @@ def concept_of(
     What `about` tells of the result decides where a table's rows or a test's name leave it open.
     """
     raw = holder.get(key)
-    if raw is None:
-        concept = _NOTHING
-    elif isinstance(raw, str):  # seen in DSTU2-minded servers: a code where a CodeableConcept belongs
+    concept = _NOTHING
+    if isinstance(raw, str):  # seen in DSTU2-minded servers: a code where a CodeableConcept belongs
         reader.tolerated(key)
         concept = wording_of(reader.text(holder, key), rules, prefer)
-    else:
+    elif raw is not None:
         value = raw if type(raw) is dict else reader.obj(holder, key)
-        concept = _concept(reader, value, rules, prefer, about or _UNTOLD, key if flags else "") if value else _NOTHING
+        if value:
+            return _concept(reader, value, rules, prefer, about or _UNTOLD, key if flags else "")
     if flags:
         _remark(reader, concept, key, rules)
     return concept
@@ -144,9 +146,10 @@ def _concept(
     value: Json,
     rules: NormalizationRules,
     prefer: tuple[str, ...],
-    about: About | None = None,
+    about: About = _UNTOLD,
     flagged: str = "",
 ) -> Concept:
+    """Read a CodeableConcept; remarks on it by the name `flagged`, if any. A settled concept gives rise to none."""
     text = reader.text(value, "text")
     raw = value.get("coding")
     if raw is None and not text and ("code" in value or "display" in value):  # a Coding where a CodeableConcept belongs
@@ -154,13 +157,15 @@ def _concept(
         raw = [value]
     coded = _UNCODED
     if raw is not None:
-        coded = recall(rules.memory, reader, prefer, raw, lambda r, v: _coded(r, v, rules, prefer))
+        coded = recall(rules.memory, reader, prefer, raw, _coded, rules, prefer)
         known = coded.settled.get(text)
         if known is not None:
             return known
-    concept, uncertain = _meant(coded, text, rules, prefer, about or _UNTOLD)
-    if uncertain and flagged:
-        reader.flag("uncertain_mapping", flagged)
+    concept, uncertain = _meant(coded, text, rules, prefer, about)
+    if flagged:
+        if uncertain:
+            reader.flag("uncertain_mapping", flagged)
+        _remark(reader, concept, flagged, rules)
     if (not text or any(c.display == text for c in coded.codings)) and _is_settled(concept, rules, prefer):
         coded.settled[text] = concept
     return concept
@@ -172,7 +177,7 @@ def _is_settled(concept: Concept, rules: NormalizationRules, prefer: tuple[str, 
         return False
     if not prefer:
         return True
-    if is_open(concept.mapping):
+    if is_open(concept.mapping):  # told by the words alone, or by a code they contradict
         return False
     return not rules.terminology.looks_around or _speaks(concept.mapping, prefer)
 

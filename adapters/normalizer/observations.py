@@ -298,7 +298,7 @@ def _categories(source: Source) -> tuple[dict[str, str], str]:
     raw, rules = source.resource.get("category"), source.rules
     if raw is None:
         return {}, ""
-    return recall(rules.memory, source, "category", raw, lambda reader, value: _read_categories(reader, value, rules))
+    return recall(rules.memory, source, "category", raw, _read_categories, rules)
 
 
 def _read_categories(reader: Reader, raw: Any, rules: NormalizationRules) -> tuple[dict[str, str], str]:

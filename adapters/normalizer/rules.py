@@ -69,6 +69,7 @@ class NormalizationRules(BaseModel):
         for name in _REMEMBERED:
             made.__dict__[name] = getattr(self, name)
         made.__dict__["decisions"] = decisions
+        made.__dict__.pop("dated", None)
         return made
 
     @cached_property
@@ -93,6 +94,11 @@ class NormalizationRules(BaseModel):
         return Terminology(tables)
 
     @cached_property
+    def dated(self) -> bool:
+        """Whether what a code means here may depend on the date of its entry."""
+        return self.terminology.dated or self.decisions.dated
+
+    @cached_property
     def word_memory(self) -> WordMemory:
         """What wordings gave under these rules, by keyed digest: the words themselves are not kept (see wordings)."""
         return {}
@@ -100,7 +106,7 @@ class NormalizationRules(BaseModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy that remembers nothing: what was read under other rules is not what these would give."""
         made = super().model_copy(update=update, deep=deep)
-        for name in _REMEMBERED:
+        for name in (*_REMEMBERED, "dated"):
             made.__dict__.pop(name, None)
         return made
 
