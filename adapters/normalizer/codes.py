@@ -95,7 +95,7 @@ def concepts_of(
     return tuple(c for c in found if c)
 
 
-def code_of(reader: Reader, holder: Json, key: str, known: tuple[str, ...] = ()) -> str:
+def code_of(reader: Reader, holder: Json, key: str, rules: NormalizationRules, known: tuple[str, ...] = ()) -> str:
     """One code of `holder[key]` (CodeableConcept, list of them, or a plain code), lower-cased; its text if uncoded.
 
     The first of `known` that is among the codes, displays or words: sources put local codes before FHIR's own, and the
@@ -108,6 +108,12 @@ def code_of(reader: Reader, holder: Json, key: str, known: tuple[str, ...] = ())
         reader.tolerated(key)
         return reader.text(holder, key).lower()
     items = reader.objs(holder, key) if isinstance(raw, list) else [reader.obj(holder, key)]
+    if any("text" in item for item in items):
+        return _one_code(reader, items, known)
+    return recall(rules.memory, reader, ("one of", known), items, _one_code, known)
+
+
+def _one_code(reader: Reader, items: list[Json], known: tuple[str, ...]) -> str:
     codings = [c for item in items for c in reader.objs(item, "coding")]
     codes = [c for c in (reader.text(coding, "code").lower() for coding in codings) if c]
     texts = [t for t in (reader.text(item, "text").lower() for item in items) if t]
@@ -161,34 +167,24 @@ def _concept(
         known = coded.settled.get(text)
         if known is not None:
             return known
-    concept, uncertain = _meant(coded, text, rules, prefer, about)
+    concept, settled, uncertain = _meant(coded, text, rules, prefer, about)
     if flagged:
         if uncertain:
             reader.flag("uncertain_mapping", flagged)
         _remark(reader, concept, flagged, rules)
-    if (not text or any(c.display == text for c in coded.codings)) and _is_settled(concept, rules, prefer):
+    if settled and (not text or any(c.display == text for c in coded.codings)):
         coded.settled[text] = concept
     return concept
 
 
-def _is_settled(concept: Concept, rules: NormalizationRules, prefer: tuple[str, ...]) -> bool:
-    """Whether codings and text alone made the concept: neither unit, specimen and date nor a decision could change it."""
-    if not concept.codings:
-        return False
-    if not prefer:
-        return True
-    if is_open(concept.mapping):  # told by the words alone, or by a code they contradict
-        return False
-    return not rules.terminology.looks_around or _speaks(concept.mapping, prefer)
-
-
 def _meant(
     coded: Coded, text: str, rules: NormalizationRules, prefer: tuple[str, ...], about: About
-) -> tuple[Concept, bool]:
-    """The concept, and whether its words may mean several things."""
+) -> tuple[Concept, bool, bool]:
+    """The concept; whether it is settled (codings and text alone made it: neither unit, specimen and date nor a decision could
+    change it); whether its words may mean several things."""
     codings, mapping = coded.codings, coded.mapping
     if not prefer or not (codings or text):
-        return Concept(text=text, codings=codings, mapping=mapping), False
+        return Concept(text=text, codings=codings, mapping=mapping), bool(codings), False
     domain = _DOMAINS.get(prefer)
     if domain is not None and rules.terminology.looks_around:
         ask = Ask(
@@ -211,11 +207,14 @@ def _meant(
             )
     elif domain is not None and text and _contradicted(rules, domain, mapping, text):
         mapping = Mapping(method="standard", confidence=CONTRADICTED, target=mapping.target, source=mapping.source)
-    if rules.decisions and domain is not None:
+    settled = bool(codings) and not is_open(mapping)  # open: told by the words alone, or by a code that they contradict
+    if rules.terminology.looks_around and not _speaks(mapping, prefer):
+        settled = False
+    if rules.decisions and domain is not None:  # they answer what is open
         decided = rules.decisions.over(domain, codings, text, about.unit, about.date, mapping)
         if decided is not None:
             mapping, uncertain = decided, False
-    return Concept(text=text, codings=codings, mapping=mapping), uncertain
+    return Concept(text=text, codings=codings, mapping=mapping), settled, uncertain
 
 
 def _contradicted(rules: NormalizationRules, domain: Domain, mapping: Mapping, text: str) -> bool:

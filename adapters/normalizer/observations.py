@@ -152,7 +152,7 @@ def _value(source: Source, item: Json, loinc: str) -> Fields:
     """value[x] as number (with its canonical value beside what was sent), concept or words; whatever type it has, nothing of
     it is lost. {} when there is none."""
     for key in item:
-        if key[:5] == "value" and key[5:6].isupper():
+        if key[:1] == "v" and key[:5] == "value" and key[5:6].isupper():
             return _value_of(source, item, key, loinc)
     return {}
 
