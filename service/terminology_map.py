@@ -1,22 +1,24 @@
 """A CSV of codes and wordings -> the same CSV with what each row means. Every row stays; a bad one says why.
 
 Reads UTF-8 (with or without BOM), UTF-16 with BOM, else Windows-1252; comma, semicolon, tab or bar between cells. An unclosed
-quote costs its own line and no other.
+quote costs its own line and no other. Rows are read and written one by one; what a row means is remembered for the same cells,
+because files of a hospital's codes repeat.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, get_args
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple, TextIO, get_args
 
 from models.record import Coding, FlagCode, Mapping
 from models.terminology import conditions
 from models.terminology.candidates import Candidate
-from models.terminology.mapper import Answer, Ask, Domain, Terminology, candidates_for, translate
+from models.terminology.mapper import Answer, Ask, Domain, Terminology, translate
 from models.terminology.ndc import ndc11
 from models.terminology.systems import (
     CPT,
@@ -78,13 +80,13 @@ class MapError(ValueError):
 
 
 class Mapped(NamedTuple):
-    """The result: the CSV as text, how many rows by method, how many of them have an error."""
+    """The result: how it was encoded, how many rows, by method, how many of them have an error; `text` of a map in memory."""
 
-    text: str
     encoding: str
     rows: int
     by_method: dict[str, int]
     errors: int
+    text: str = ""
 
 
 class _Record(NamedTuple):
@@ -93,22 +95,37 @@ class _Record(NamedTuple):
 
 
 def map_csv(data: bytes, terminology: Terminology, domain: Domain | None = None) -> Mapped:
-    """Map every row of `data`. Raises MapError where there is no header to read by."""
-    text, encoding = _decode(data)
-    if not text.strip():
+    """Map every row of `data` in memory. Raises MapError where there is no header to read by."""
+    out = io.StringIO(newline="")
+    return map_stream(io.BytesIO(data), out, terminology, domain)._replace(text=out.getvalue())
+
+
+def map_stream(source: BinaryIO, out: TextIO, terminology: Terminology, domain: Domain | None = None) -> Mapped:
+    """Map every row of a seekable file; `out` is opened with newline="". Raises MapError where there is no header to read by."""
+    encoding = _encoding(source)
+    text = io.TextIOWrapper(source, encoding=_CODECS[encoding], errors="replace", newline="")
+    try:
+        return _mapped(_Lines(text), out, terminology, domain, encoding)
+    finally:
+        text.detach()
+
+
+def _mapped(lines: _Lines, out: TextIO, terminology: Terminology, domain: Domain | None, encoding: str) -> Mapped:
+    first = lines.first()
+    if not first:
         raise MapError("empty_file", "the file is empty")
-    delimiter = _delimiter(text)
-    records = _records(text, delimiter)
+    delimiter = _delimiter(first)
+    records = _records(lines, delimiter)
     header = next(records)
     names = [cell.strip().lower() for cell in header.cells]
     if header.error or not {"code", "text"} & set(names):
         raise MapError("no_columns", f"the header needs one of the columns code, text; known are {', '.join(READ)}")
     titles = [f"input_{t.strip()}" if n in ADDED else t for n, t in zip(names, header.cells, strict=True)]
     places = {name: names.index(name) for name in READ if name in names}
-    out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")  # else a lone CR in a cell is not quoted
     writer.writerow([*titles, *ADDED])
     methods: Counter[str] = Counter()
+    known: dict[tuple[str, ...], dict[str, str]] = {}
     rows = errors = 0
     for record in records:
         if not any(cell.strip() for cell in record.cells):
@@ -117,66 +134,110 @@ def map_csv(data: bytes, terminology: Terminology, domain: Domain | None = None)
         cells, error = list(record.cells), record.error
         if len(cells) > len(titles) and not error:
             error = f"more cells than columns: {json.dumps(cells[len(titles) :], ensure_ascii=False)}"
-        added = (
-            {"error": error}
-            if error
-            else _row({n: cells[p] for n, p in places.items() if p < len(cells)}, terminology, domain)
-        )
+        if error:
+            added = {"error": error}
+        else:
+            asked = tuple(cells[p] if p < len(cells) else "" for p in places.values())
+            found = known.get(asked)
+            if found is None:
+                found = _row(dict(zip(places, asked, strict=True)), terminology, domain)
+                if len(known) < MOST_KNOWN:
+                    known[asked] = found
+            added = found
         errors += bool(added.get("error"))
         methods[added.get("method") or "error"] += 1
         kept = (cells + [""] * len(titles))[: len(titles)]
         writer.writerow([*kept, *(added.get(name, "") for name in ADDED)])
-    return Mapped(out.getvalue(), encoding, rows, dict(sorted(methods.items())), errors)
+    return Mapped(encoding, rows, dict(sorted(methods.items())), errors)
 
 
-def _decode(data: bytes) -> tuple[str, str]:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace"), "utf-16"
-    try:
-        return data.decode("utf-8-sig"), "utf-8"
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace"), "cp1252"
+MOST_KNOWN = 50_000
+"""Different rows whose meaning is remembered within one file."""
+_CODECS = {"utf-8": "utf-8-sig", "utf-16": "utf-16", "cp1252": "cp1252"}
+_WORKBOOK = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""First bytes of .xlsx and .xls."""
 
 
-def _delimiter(text: str) -> str:
-    first = text.lstrip("\r\n").partition("\n")[0]
+def _encoding(source: BinaryIO) -> str:
+    """By its BOM, else UTF-8 where all of it is, else Windows-1252; the file is rewound. Raises MapError for what is no text."""
+    start = source.read(4)
+    source.seek(0)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if start in _WORKBOOK:
+        raise MapError("not_csv", "this is a workbook; save it as CSV")
+    decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8")()
+    found = "utf-8"
+    while block := source.read(1 << 20):
+        if len(block) > 4 and block.count(0) > len(block) // 4:
+            raise MapError("not_csv", "a quarter of it are zero bytes: not a text file, or UTF-16 without BOM")
+        try:
+            decoder.decode(block)
+        except UnicodeDecodeError:
+            found = "cp1252"
+            decoder = codecs.getincrementaldecoder("cp1252")(errors="replace")
+    if found == "utf-8":
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            found = "cp1252"
+    source.seek(0)
+    return found
+
+
+def _delimiter(first: str) -> str:
     return max(",;\t|", key=first.count) if any(c in first for c in ",;\t|") else ","
 
 
-def _records(text: str, delimiter: str) -> Iterator[_Record]:
-    """Records of the file. A line whose quote is not closed within MOST_LINES is a record by itself, with an error."""
-    lines = list(io.StringIO(text, newline=""))
-    start = 0
-    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    while start < len(lines):
-        feed = _Feed(lines, start)
-        reader = csv.reader(feed, delimiter=delimiter, strict=True)
-        try:
-            for cells in reader:
-                yield _Record(cells, "")
-                feed.start = start = feed.taken
-        except csv.Error as problem:
-            bare = lines[start].rstrip("\r\n")
-            yield _Record(bare.split(delimiter), f"not CSV: {problem}")
-            start += 1
+class _Lines:
+    """The lines of a file for csv.reader, with those of the record under way; too many of them are an unclosed quote."""
 
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines, self._back = iter(lines), deque[str]()
+        self.taken: list[str] = []
 
-class _Feed:
-    """The lines from `start` on, for one reader; too many of them for one record are an unclosed quote."""
+    def first(self) -> str:
+        """The first line with something in it, which stays; '' where there is none."""
+        for line in self._lines:
+            if line.strip():
+                self._back.append(line)
+                return line
+        return ""
 
-    def __init__(self, lines: list[str], start: int) -> None:
-        self.lines, self.start, self.taken = lines, start, start
+    def put_back(self) -> str:
+        """Give back all lines of the record but its first, which is returned."""
+        self._back.extendleft(reversed(self.taken[1:]))
+        first = self.taken[0]
+        self.taken.clear()
+        return first
 
-    def __iter__(self) -> _Feed:
+    def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        if self.taken - self.start >= MOST_LINES:
+        if len(self.taken) >= MOST_LINES:
             raise csv.Error("unclosed quote")
-        if self.taken >= len(self.lines):
-            raise StopIteration
-        self.taken += 1
-        return self.lines[self.taken - 1]
+        line = self._back.popleft() if self._back else next(self._lines)
+        self.taken.append(line)
+        return line
+
+
+def _records(lines: _Lines, delimiter: str) -> Iterator[_Record]:
+    """Records of the file. A line whose quote is not closed within MOST_LINES is a record by itself, with an error."""
+    csv.field_size_limit(max(csv.field_size_limit(), MOST_RECORD))
+    while True:
+        try:
+            for cells in csv.reader(lines, delimiter=delimiter, strict=True):
+                lines.taken.clear()
+                yield _Record(cells, "")
+            return
+        except csv.Error as problem:
+            bare = lines.put_back().rstrip("\r\n")
+            yield _Record(bare.split(delimiter), f"not CSV: {problem}")
+
+
+MOST_RECORD = 200_000_000
+"""Characters of a cell csv.reader takes; _row says which are too long to be matched."""
 
 
 def _row(cells: dict[str, str], terminology: Terminology, domain: Domain | None) -> dict[str, str]:
@@ -205,9 +266,11 @@ def _row(cells: dict[str, str], terminology: Terminology, domain: Domain | None)
 
 def _written(coding: Coding) -> Coding:
     """The code as its system writes it, with the official name where the seeds have it."""
-    if coding.system in (ICD10CM, ICD10):
+    if coding.system == ICD10CM:
         code = conditions.dotted(coding.code)
         return Coding(system=coding.system, code=code, display=conditions.icd10cm_name(code))
+    if coding.system == ICD10:  # WHO's: another system, whose names we do not have
+        return Coding(system=coding.system, code=conditions.dotted(coding.code))
     if coding.system == ICD9CM:
         return Coding(system=coding.system, code=conditions.dotted9(coding.code))
     if coding.system == NDC:
@@ -220,6 +283,8 @@ def _written(coding: Coding) -> Coding:
 
 def _inferred(ask: Ask) -> Domain | None:
     for coding in ask.codings:
+        if coding.system == NDC and translate(coding, domain="vaccine")[0].target is not None:
+            return "vaccine"
         if coding.system in _OF_SYSTEM:
             return _OF_SYSTEM[coding.system]
     return "observation" if ask.unit or ask.specimen else None
@@ -232,7 +297,11 @@ def _answer(terminology: Terminology, ask: Ask, domain: Domain | None) -> tuple[
     sure = [(a, d) for a, d in answers if a.mapping.target is not None]
     if sure and len({(a.mapping.target.system, a.mapping.target.code) for a, _ in sure if a.mapping.target}) == 1:
         return sure[0]
-    found = [c for a, d in answers for c in candidates_for(_as(ask, d), ask.text)] if ask.text else []
+    found = [
+        Candidate(target=m.target, score=m.confidence, why=m.table or f"as {d}")
+        for a, d in answers
+        if (m := a.mapping).target is not None
+    ]
     found += [c for a, _ in answers for c in a.candidates]
     found += [c for coding in ask.codings if not coding.system for c in _by_shape(coding.code)]
     unique = {(c.target.system, c.target.code): c for c in sorted(found, key=lambda c: c.score)}
@@ -248,9 +317,9 @@ def _as(ask: Ask, domain: Domain) -> Ask:
 
 
 def _modern(answer: Answer) -> Answer:
-    """ICD-9-CM rows in ICD-10-CM by CMS's equivalence maps, packages (NDC) in the imported RxNorm: what a user of such codes asks for."""
+    """ICD-9-CM rows in ICD-10-CM by CMS's equivalence maps: what a user of such codes asks for."""
     target = answer.mapping.target
-    if target is None or target.system not in (ICD9CM, NDC) or answer.mapping.method != "standard":
+    if target is None or target.system != ICD9CM or answer.mapping.method != "standard":
         return answer
     mapping, candidates = translate(target)
     if mapping.target is None and not candidates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.normalizer.codes import About, concept_of
+from adapters.normalizer.codes import PREFER_PROBLEM, About, concept_of
 from adapters.normalizer.neighbours import Neighbours
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
@@ -81,7 +81,8 @@ class Source(Reader):
     ) -> Concept:
         """`resource[key]` as a Concept; `main` codes get quality remarks. `unit`, `specimen`: of the result it names."""
         rules = self.rules
-        about = About(unit, specimen, self._happened() if rules.dated else "")
+        dated = rules.dated or prefer is PREFER_PROBLEM  # retired codes
+        about = About(unit, specimen, self._happened() if dated else "")
         return concept_of(self, self.resource, key, rules, prefer, flags=main, about=about)
 
     def _happened(self) -> str:

@@ -14,10 +14,11 @@ from adapters.normalizer.memo import recall
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import NormalizationRules
 from adapters.normalizer.wordings import words_beside
-from models.record import Coding, Concept, Mapping
+from models.record import Coding, Concept, FlagCode, Mapping
+from models.terminology import vocabulary
 from models.terminology.contradiction import contradicts
 from models.terminology.decisions import is_open
-from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, preferred
+from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, Settled, preferred, settle, stands_by_date
 from models.terminology.systems import canonical_system, is_standard
 
 PREFER_PROBLEM = PREFERRED["condition"]
@@ -165,26 +166,37 @@ def _concept(
     if raw is not None:
         coded = recall(rules.memory, reader, prefer, raw, _coded, rules, prefer)
         known = coded.settled.get(text)
-        if known is not None:
+        if known is not None and vocabulary.in_use() is None:
             return known
-    concept, settled, uncertain = _meant(coded, text, rules, prefer, about)
+    meaning = _meant(coded, text, rules, prefer, about)
     if flagged:
-        if uncertain:
+        if meaning.flag is not None:
+            reader.flag(meaning.flag, f"{flagged}: {meaning.detail}")
+        if meaning.uncertain:
             reader.flag("uncertain_mapping", flagged)
-        _remark(reader, concept, flagged, rules)
-    if settled and (not text or any(c.display == text for c in coded.codings)):
-        coded.settled[text] = concept
-    return concept
+        _remark(reader, meaning.concept, flagged, rules)
+    if meaning.settled and (not text or any(c.display == text for c in coded.codings)):
+        coded.settled[text] = meaning.concept
+    return meaning.concept
 
 
-def _meant(
-    coded: Coded, text: str, rules: NormalizationRules, prefer: tuple[str, ...], about: About
-) -> tuple[Concept, bool, bool]:
-    """The concept; whether it is settled (codings and text alone made it: neither unit, specimen and date nor a decision could
-    change it); whether its words may mean several things."""
+class Meaning(NamedTuple):
+    """What codings and words beside them are taken to mean."""
+
+    concept: Concept
+    settled: bool
+    """Codings and text alone made it: neither unit, specimen and date nor a decision could change it."""
+    uncertain: bool = False
+    """The words may mean several things."""
+    flag: FlagCode | None = None
+    """What its system says against the code, with its `detail`."""
+    detail: str = ""
+
+
+def _meant(coded: Coded, text: str, rules: NormalizationRules, prefer: tuple[str, ...], about: About) -> Meaning:
     codings, mapping = coded.codings, coded.mapping
     if not prefer or not (codings or text):
-        return Concept(text=text, codings=codings, mapping=mapping), bool(codings), False
+        return Meaning(Concept(text=text, codings=codings, mapping=mapping), settled=bool(codings))
     domain = _DOMAINS.get(prefer)
     if domain is not None and rules.terminology.looks_around:
         ask = Ask(
@@ -198,6 +210,13 @@ def _meant(
         if not _speaks(mapping, prefer):
             mapping = _by_table(rules, ask) or (mapping if mapping and mapping.method == "standard" else None)
     uncertain = False
+    read: Settled | None = None
+    dated = False
+    if domain is not None and mapping is not None and mapping.method == "standard":
+        dated = stands_by_date(mapping)
+        read = settle(domain, mapping, about.date)
+        mapping = _settled(rules, domain, read, text, codings, about)
+        uncertain = mapping.target is None and bool(read.candidates)
     if mapping is None:
         if domain is None:
             mapping = _unmapped(text, codings[0] if codings else None)
@@ -205,21 +224,37 @@ def _meant(
             mapping, uncertain = _by_words(
                 rules, Ask(domain=domain, text=text, unit=about.unit, specimen=about.specimen), codings
             )
-    elif domain is not None and text and _contradicted(rules, domain, mapping, text):
-        mapping = Mapping(method="standard", confidence=CONTRADICTED, target=mapping.target, source=mapping.source)
-    settled = bool(codings) and not is_open(mapping)  # open: told by the words alone, or by a code that they contradict
+    elif domain is not None and text and _contradicted(rules, domain, mapping, text, read is not None):
+        mapping = msgspec.structs.replace(mapping, confidence=min(CONTRADICTED, mapping.confidence))
+    settled = bool(codings) and not dated and not is_open(mapping)  # open: by words alone, or by a code they contradict
     if rules.terminology.looks_around and not _speaks(mapping, prefer):
         settled = False
     if rules.decisions and domain is not None:  # they answer what is open
         decided = rules.decisions.over(domain, codings, text, about.unit, about.date, mapping)
         if decided is not None:
             mapping, uncertain = decided, False
-    return Concept(text=text, codings=codings, mapping=mapping), settled, uncertain
+    concept = Concept(text=text, codings=codings, mapping=mapping)
+    flag, detail = (read.flag, read.detail) if read is not None else (None, "")
+    return Meaning(concept, settled, uncertain, flag, detail)
 
 
-def _contradicted(rules: NormalizationRules, domain: Domain, mapping: Mapping, text: str) -> bool:
-    """Whether the words beside a standard code clearly name something else."""
-    if mapping.method != "standard" or mapping.target is None:
+def _settled(
+    rules: NormalizationRules, domain: Domain, read: Settled, text: str, codings: tuple[Coding, ...], about: About
+) -> Mapping:
+    """What is used of a settled code; of one that yields, what tables or words say, and else what is left of it."""
+    if not read.yields:
+        return read.mapping
+    ask = Ask(domain=domain, codings=codings, text=text, unit=about.unit, specimen=about.specimen, date=about.date)
+    by_table = _by_table(rules, ask) if rules.terminology.tables else None
+    if by_table is not None:
+        return by_table
+    words, _ = _by_words(rules, ask, codings)
+    return words if words.target is not None else read.mapping
+
+
+def _contradicted(rules: NormalizationRules, domain: Domain, mapping: Mapping, text: str, coded: bool) -> bool:
+    """Whether the words beside a standard code, or beside what a standard code was translated to, clearly name something else."""
+    if not (mapping.method == "standard" or (coded and mapping.method == "map_table")) or mapping.target is None:
         return False
     return words_beside(rules.word_memory, domain, (), mapping.target, text, "").contradicts
 
@@ -302,7 +337,7 @@ def _remark(reader: Reader, concept: Concept, key: str, rules: NormalizationRule
     if not concept.codings:
         reader.flag("text_only", key)
         return
-    if concept.mapping is not None and concept.mapping.method == "standard" and concept.mapping.confidence < 1:
+    if concept.mapping is not None and concept.mapping.confidence == CONTRADICTED:
         reader.flag("code_text_mismatch", key)
     if concept.mapping is None or concept.mapping.method not in ("unmapped", "text_match"):
         return

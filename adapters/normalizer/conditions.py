@@ -61,7 +61,7 @@ def problem(source: Source) -> list[Problem]:
             clinical_status=clinical,
             verification_status=verification,
             category=code_of(source, item, "category", source.rules, _CATEGORIES),
-            categories=() if none else categories_of(concept),
+            categories=() if none else categories_of(concept, onset or recorded or ""),
             severity=words_of(source, item, "severity", source.rules),
             body_site=words_of(source, item, "bodySite", source.rules),
             onset=onset,

@@ -13,6 +13,9 @@ FlagCode = Literal[
     "local_code_only",  # only a site's or vendor's own code system
     "unmapped_code",  # no standard code could be found
     "uncertain_mapping",  # mapped, but below the automatic threshold
+    "unknown_code",  # a code that its system does not have
+    "retired_code",  # a code that its system has withdrawn since
+    "incomplete_code",  # a category of its system: codes below it say more
     "text_only",  # words without any code
     "code_text_mismatch",  # code and wording contradict each other
     "unknown_system",  # a code system nobody can name

@@ -145,8 +145,9 @@ _NEGATIVE_SNOMED = {
 }
 _NEGATIVE_TEXT = {
     "allergies": re.compile(
-        r"^\W*(nk(d?a|fa)|no (known |current )?((drug|medication|food|environmental|latex) )?"
-        r"allerg(y|ies)( known| on file)?)\W*$",
+        r"^\W*(nk(d?a|fa|ma)|((patient|pt) )?((has |reports )?no|denies( any)?) (known |current )?"
+        r"((drug|medication|medicine|food|environmental|latex|insect) )?allerg(y|ies)( known| on file)?"
+        r"( to (drugs?|medications?|medicines?|foods?))?)(\W+nk(d?a|fa))?\W*$",
         re.I,
     ),
     "problems": re.compile(
@@ -185,7 +186,7 @@ _NEGATIVE_SCOPES = {
     "1003774007": "other",
 }
 _SCOPE_WORDS = re.compile(
-    r"\b(?:(?P<medication>drug|medication|nkda)|(?P<food>food|nkfa)|(?P<environment>environmental)|latex|insect)\b",
+    r"\b(?:(?P<medication>drugs?|medications?|medicines?|nkda|nkma)|(?P<food>foods?|nkfa)|(?P<environment>environmental)|latex|insect)\b",
     re.I,
 )
 

@@ -68,7 +68,11 @@ def from_icd9(code: str) -> Equivalent | None:
     The GEMs' flags decide: identical meaning 0.95; approximate, one target 0.85; one of several 0.85 shared among them;
     a combination (several codes together say what one said) 0.8, the codes of its first scenario; no map: none.
     """
-    rows = _gem().get(code.strip().upper().replace(".", ""))
+    return by_gem(_gem().get(code.strip().upper().replace(".", ""), []))
+
+
+def by_gem(rows: list[tuple[str, str]]) -> Equivalent | None:
+    """What the rows of one ICD-9-CM code (target, five flags) say together; None without rows."""
     if not rows:
         return None
     if all(flags[1] == "1" for _, flags in rows):
@@ -154,17 +158,73 @@ def _official() -> dict[str, str | None]:
 def by_wording(text: str) -> tuple[Wording, ...]:
     """The codes that a wording names exactly, best first; several mean that the wording is ambiguous.
 
-    Only whole wordings count: "history of asthma", "family history of diabetes", "rule out MI" name nothing here.
+    Only whole wordings count: "history of asthma", "no diabetes", "rule out MI", "? COPD" name nothing here. What EHRs put around a
+    name is put aside: "(HCC)", the code itself, "unspecified type", "controlled"; of "COPD (chronic obstructive pulmonary disease)"
+    both parts must name the same.
     """
-    key = bag(text) if len(text) <= 200 else ""
+    if len(text) > 200 or _ASKED.search(text):
+        return ()
+    for wording in dict.fromkeys((text, _tidied(text))):
+        found = _by_name(wording)
+        if found:
+            return found
+    return _by_both(_tidied(text))
+
+
+_ASKED = re.compile(r"^\W*\?|\?\W*$|\?\?")
+"""A question: "? asthma", "pneumonia?"."""
+_MARKS = re.compile(r"[(\[]\s*(?:(?:CMS|RAF)\s*[-/]?\s*)?(?:HCC|RAF|CMS|Multi|Chronic|CODE)\s*[)\]]", re.I)
+"""Marks that EHRs put behind a problem for risk adjustment and the like."""
+_CODE = r"[A-Z][0-9A-Z]{2}(?:\.[0-9A-Z]{1,4})?"
+_OWN_CODE = re.compile(
+    rf"[(\[]\s*(?:ICD-?10(?:-CM)?\s*:?\s*)?{_CODE}\s*[)\]]|^\s*{_CODE}\s*[-:]\s+|\s[-:]\s*{_CODE}\s*$"
+)
+"""A code written into the wording; what ICD-10-CM does not have is a word."""
+_BARE_CODE = re.compile(_CODE)
+_EMPTY_PART = re.compile(
+    r"\s*[,-]\s*(?:unspecified(?:\s+\w+){0,4}|(?:well[- ])?controlled|stable|chronic condition)\s*(?=,|$)", re.I
+)
+
+
+def _tidied(text: str) -> str:
+    text = _MARKS.sub(" ", text)
+    text = _OWN_CODE.sub(lambda m: " " if icd10cm_name(_BARE_CODE.findall(m[0])[-1]) else m[0], text)
+    return " ".join(_EMPTY_PART.sub("", text).split())
+
+
+_TWICE = re.compile(r"([^()]{2,})\(([^()]{2,})\)\s*")
+
+
+def _by_both(text: str) -> tuple[Wording, ...]:
+    """An abbreviation and what it stands for: the code that both name, the more exact of two in one category."""
+    parts = _TWICE.fullmatch(text)
+    outer, inner = (_by_name(parts[1]), _by_name(parts[2])) if parts else ((), ())
+    shared = [a for a in outer for b in inner if a.code == b.code]
+    if len(shared) == 1:
+        return tuple(w for w in inner if w.code == shared[0].code)[:1] if shared[0].score < _CLEAR else tuple(shared)
+    if len(outer) == len(inner) == 1 and outer[0].code[:3] == inner[0].code[:3]:
+        exact = max(outer[0], inner[0], key=lambda w: (not w.code.endswith("9"), len(w.code)))
+        return (exact,) if min(outer[0].score, inner[0].score) >= _CLEAR else ()
+    return ()
+
+
+_CLEAR = 0.9
+EVERYDAY = 0.93
+"""Measured (benchmarks/terminology): 98 of 100, low 0.930; both errors are old ICD-9-CM codes beside newer words."""
+OFFICIAL = 0.95
+"""Measured: 1,155 of 1,159, low 0.991; not more than an everyday name of certain meaning deserves beside a chosen code."""
+
+
+def _by_name(text: str) -> tuple[Wording, ...]:
+    key = bag(text)
     if not key:
         return ()
     rows = _everyday().get(key)
     if rows:
         sure = [code for code, kind in rows if kind == "name"]
         if sure:
-            return tuple(Wording(code, 0.93, "everyday name") for code in dict.fromkeys(sure))
+            return tuple(Wording(code, EVERYDAY, "everyday name") for code in dict.fromkeys(sure))
         share = round(0.8 / len(rows), 2) if len(rows) > 1 else 0.6
         return tuple(Wording(code, share, "abbreviation with several meanings") for code, _ in rows)
     code = _official().get(key)
-    return (Wording(code, 0.95, "name in ICD-10-CM"),) if code else ()
+    return (Wording(code, OFFICIAL, "name in ICD-10-CM"),) if code else ()

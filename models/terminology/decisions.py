@@ -140,10 +140,16 @@ NO_DECISIONS = Decisions()
 
 
 def is_open(mapping: Mapping | None) -> bool:
-    """Whether codes and tables left it open what it means: unmapped, told by the words alone, or contradicted by them."""
+    """Whether codes and tables left it open what it means: unmapped, told by the words alone, contradicted by them, or a code that
+    its system does not have."""
     if mapping is None or mapping.method in ("unmapped", "text_match"):
         return True
-    return mapping.method == "standard" and mapping.confidence < 1
+    if mapping.method == "map_table":  # a package whose words name another drug: no row in use is below 0.7
+        return mapping.confidence < _CONTRADICTED
+    return mapping.confidence < 1
+
+
+_CONTRADICTED = 0.7
 
 
 class Occurrence(NamedTuple):
@@ -153,7 +159,7 @@ class Occurrence(NamedTuple):
     concept: Concept
     section: str
     how: str
-    """`unmapped`, `mismatch` (code and words contradict each other), `unsure_match` (the words decided, below SURE_WORDS),
+    """`unmapped`, `mismatch` (code and words contradict each other, or its system lacks the code), `unsure_match` (the words decided, below SURE_WORDS),
     `text_match` (surely) or `decided`."""
 
 
@@ -193,6 +199,6 @@ def occurrences(entry: AnyEntry) -> Iterator[Occurrence]:
 def _openness(mapping: Mapping | None) -> str:
     if mapping is None or mapping.method == "unmapped":
         return "unmapped"
-    if mapping.method == "standard":
+    if mapping.method in ("standard", "map_table"):
         return "mismatch"
     return "text_match" if mapping.confidence >= SURE_WORDS else "unsure_match"

@@ -5,24 +5,29 @@
 3. the words, where they name exactly one thing;
 4. nothing: kept as sent, flagged for review, with candidates.
 
-Confidence: `standard` 1.0 as sent, 0.5 when the words contradict it; tables and words carry their own. These are stated until a
-calibrator measures them (labs have one). What is below ACCEPT is returned as a candidate and never used. The originals are
-never changed: an Answer stands beside them.
+A package (NDC) is translated into the drug or vaccine in it; where nobody knows it the words decide, and it stands by itself where they
+do not. A code that ICD-10-CM does not have is not taken at its word.
+
+Confidence: `standard` 1.0 as sent, 0.5 when the words contradict it, 0.6 when its system does not have it; tables and words carry
+their own (docs/terminology.md says which are measured). What is below ACCEPT is returned as a candidate and never used. The
+originals are never changed: an Answer stands beside them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from models.record import Coding, FlagCode, Mapping, Quantity
 from models.record.base import Value
-from models.terminology import allergens, conditions, labs, medications, vaccines, vocabulary
+from models.terminology import allergens, clinical_drugs, conditions, labs, medications, vaccines, vocabulary
 from models.terminology.candidates import Candidate
 from models.terminology.contradiction import contradicts
+from models.terminology.ndc import ndc9, ndc11_choices
+from models.terminology.standing import UNKNOWN, nearest, retired_elsewhere, standing, written
 from models.terminology.systems import (
     CPT,
     CVX,
@@ -87,7 +92,7 @@ class Terminology:
     def __init__(self, tables: Sequence[tuple[str, MappingTable]] = ()) -> None:
         imported = vocabulary.in_use()
         self.tables = (*tables, *(imported.tables() if imported else ()))
-        self.dated = any(table.dated for _, table in self.tables)
+        self.dated = any(table.dated for _, table in self.tables) or (imported is not None and imported.dated)
         self.by_unit = any(row.unit or row.specimen for _, table in self.tables for row in table.rows)
         self.table_words = any(table.by_words for _, table in self.tables)
         self.looks_around = self.dated or self.by_unit or self.table_words
@@ -95,16 +100,21 @@ class Terminology:
     def map(self, ask: Ask) -> Answer:
         """Ask's meaning. Never raises for what a source sent."""
         coded = self.by_code(ask)
-        if coded is not None and coded.mapping.method == "standard":
-            return check(coded, ask)
+        read = settle(ask.domain, coded.mapping, ask.date) if coded is not None else None
+        if read is not None and read.mapping.target is not None and not read.yields:
+            return check(_remarked(read), ask)
         row = self.by_table(ask)
         if row is not None and row.mapping.method == "map_table":
             return row
-        if coded is not None and coded.mapping.target is not None:  # a standard code the domain does not speak
-            return check(coded, ask)
         words = by_words(ask)
+        if read is not None and words.mapping.target is None:
+            answer = _remarked(read)
+            answer = check(answer, ask) if read.mapping.target is not None else answer
+            return _also(answer, (*(row.candidates if row else ()), *words.candidates))
         candidates = (*(row.candidates if row else ()), *words.candidates)
         flags: tuple[FlagCode, ...] = words.flags or (("uncertain_mapping",) if candidates else ())
+        if read is not None and read.flag is not None:
+            flags = (*flags, read.flag)
         return Answer(mapping=words.mapping, candidates=candidates, flags=flags)
 
     def by_code(self, ask: Ask) -> Answer | None:
@@ -139,6 +149,74 @@ class Terminology:
             candidates=tuple(held),
             flags=("uncertain_mapping",),
         )
+
+
+class Settled(NamedTuple):
+    """What becomes of a standard code: translated, or as it is, with the remark it deserves."""
+
+    mapping: Mapping
+    candidates: tuple[Candidate, ...] = ()
+    flag: FlagCode | None = None
+    detail: str = ""
+    yields: bool = False
+    """Whether tables and words go before it: a package nobody knows, a code that is none."""
+
+
+def settle(domain: str, mapping: Mapping, date: str = "") -> Settled:
+    """A standard code as its system writes it; a package as the drug or vaccine in it; a code that its system lacks as such."""
+    target = mapping.target
+    if target is None or mapping.method != "standard":
+        return Settled(mapping)
+    if target.system == NDC:
+        return _package(domain, mapping, target, date)
+    found = standing(target, date) or retired_elsewhere(target, date)
+    target = written(target)
+    if target is not mapping.target:
+        mapping = msgspec.structs.replace(mapping, target=target)
+    if found is None or found.kind in ("complete", "category", "retired"):
+        return Settled(mapping, flag=found.flag if found else None, detail=found.detail if found else "")
+    if found.kind == "unknown":
+        mapping = msgspec.structs.replace(mapping, confidence=min(mapping.confidence, UNKNOWN))
+        above = nearest(target.code)
+        name = conditions.icd10cm_name(above)
+        candidate = Candidate(
+            target=Coding(system=target.system, code=above, display=name),
+            score=0.5,
+            why="the category of an unknown code",
+        )
+        return Settled(mapping, (candidate,), found.flag, found.detail)
+    none = Mapping(method="unmapped", confidence=0.0, source=mapping.source)
+    return Settled(none, (), found.flag, found.detail, yields=True)
+
+
+def stands_by_date(mapping: Mapping) -> bool:
+    """Whether the day of its entry, or a release imported by then, may change what `settle` makes of a standard code."""
+    dated = mapping.target is not None and mapping.target.system in (ICD10CM, NDC)
+    return dated or vocabulary.in_use() is not None
+
+
+def _package(domain: str, mapping: Mapping, target: Coding, date: str) -> Settled:
+    read, candidates = translate(target, date, domain)
+    if read.target is not None:
+        return Settled(msgspec.structs.replace(read, confidence=min(read.confidence, mapping.confidence)))
+    if not candidates and not (ndc11_choices(target.code) or ndc9(target.code)):
+        none = Mapping(method="unmapped", confidence=0.0, source=mapping.source)
+        return Settled(none, (), "unknown_code", f"{target.code[:20]} has no layout of an NDC", yields=True)
+    return Settled(mapping, candidates, yields=True)
+
+
+def _remarked(read: Settled) -> Answer:
+    flags: tuple[FlagCode, ...] = (read.flag,) if read.flag else ()
+    return Answer(mapping=read.mapping, candidates=read.candidates, flags=flags)
+
+
+def _also(answer: Answer, candidates: tuple[Candidate, ...]) -> Answer:
+    """The answer with further candidates; open where it has any and no target."""
+    every = (*answer.candidates, *candidates)
+    flags: tuple[FlagCode, ...] = answer.flags
+    if every and answer.mapping.target is None and "uncertain_mapping" not in flags:
+        flags = (*flags, "uncertain_mapping")
+    return Answer(mapping=answer.mapping, candidates=every, flags=flags)
 
 
 def preferred(codings: Sequence[Coding], prefer: Sequence[str]) -> tuple[Coding | None, int]:
@@ -181,10 +259,11 @@ def check(answer: Answer, ask: Ask) -> Answer:
     A retired code is kept too; what its publisher says to use instead are candidates.
     """
     target = answer.mapping.target
-    wordings = [ask.text, *(c.display for c in ask.codings if c == target)]
+    wordings = [ask.text, *(c.display for c in ask.codings if c in (target, answer.mapping.source))]
     if target is None or not any(w and contradicts(ask.domain, target, w) for w in wordings):
         return _named(answer, ask.date)
-    mapping = Mapping(method="standard", confidence=CONTRADICTED, target=target, source=answer.mapping.source)
+    confidence = min(CONTRADICTED, answer.mapping.confidence)
+    mapping = msgspec.structs.replace(answer.mapping, confidence=confidence)
     found = tuple(
         c
         for w in dict.fromkeys(wordings)
@@ -192,7 +271,7 @@ def check(answer: Answer, ask: Ask) -> Answer:
         for c in candidates_for(ask, w)
         if (c.target.system, c.target.code) != (target.system, target.code)
     )
-    return Answer(mapping=mapping, candidates=found, flags=("code_text_mismatch",))
+    return Answer(mapping=mapping, candidates=found, flags=("code_text_mismatch", *answer.flags))
 
 
 def _named(answer: Answer, date: str) -> Answer:
@@ -245,6 +324,8 @@ def candidates_for(ask: Ask, wording: str) -> tuple[Candidate, ...]:
     named = imported.by_words(ask.domain, wording, ask.date) if imported else ()
     if ask.domain == "condition":
         return _from_seeds(ask, wording) or named
+    if ask.domain == "medication" and imported is not None and not named:
+        named = clinical_drugs.match(imported, wording, ask.date)
     return named or _from_seeds(ask, wording)
 
 
@@ -266,13 +347,15 @@ def _from_seeds(ask: Ask, wording: str) -> tuple[Candidate, ...]:
     return ()
 
 
-def translate(coding: Coding, date: str = "") -> tuple[Mapping, tuple[Candidate, ...]]:
+def translate(coding: Coding, date: str = "", domain: str = "") -> tuple[Mapping, tuple[Candidate, ...]]:
     """A coding of an older or other system in the one we group by: ICD-9-CM in ICD-10-CM by CMS's GEMs, SNOMED CT by the imported
-    map of its release, else by our small one; NDC in RxNorm where RxNorm was imported.
+    map of its release, else by our small one; NDC in RxNorm where RxNorm was imported or RxNav answered, and of a vaccine in CVX.
 
     One target is a mapping; a choice or a combination gives candidates; `unmapped` otherwise.
     """
     imported = vocabulary.in_use()
+    if coding.system == NDC and domain == "vaccine":
+        return _vaccine_in(coding, date)
     mapping, candidates = imported.translate(coding, date) if imported else (None, ())
     if mapping is not None or candidates:
         return mapping or Mapping(method="unmapped", confidence=0.0, source=coding), candidates
@@ -292,3 +375,20 @@ def translate(coding: Coding, date: str = "") -> tuple[Mapping, tuple[Candidate,
         )
     why = f"{said.kind} of {len(targets)} in {table.partition(':')[2]}, from {system_name(coding.system)} {coding.code}"
     return none, tuple(Candidate(target=t, score=said.confidence, why=why) for t in targets)
+
+
+def _vaccine_in(coding: Coding, date: str) -> tuple[Mapping, tuple[Candidate, ...]]:
+    """A package in CVX: by CDC's imported crosswalk, else by the products of the seed."""
+    imported = vocabulary.in_use()
+    mapping, candidates = imported.vaccine(coding, date) if imported else (None, ())
+    if mapping is not None or candidates:
+        return mapping or Mapping(method="unmapped", confidence=0.0, source=coding), candidates
+    target = vaccines.of_package(coding.code)
+    if target is None:
+        return Mapping(method="unmapped", confidence=0.0, source=coding), ()
+    table = "shipped:vaccine-ndc"
+    return Mapping(method="map_table", confidence=PRODUCT, target=target, source=coding, table=table), ()
+
+
+PRODUCT = 0.9
+"""A vaccine by labeler and product of its package. Stated: CDC's table says it of the product's packages that it has."""

@@ -44,6 +44,10 @@ class NdcAnswers:
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
+    def count(self) -> int:
+        """How many packages were asked about."""
+        return sum(1 for _ in self.folder.glob("*.json"))
+
     def put(self, answer: NdcAnswer) -> None:
         """Keep an answer in the place of an older one."""
         self.folder.mkdir(parents=True, exist_ok=True)

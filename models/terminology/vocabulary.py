@@ -6,24 +6,27 @@ a whole official name of one active concept, a map when the publisher says that 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
 from models.record import Coding, Mapping
 from models.terminology.candidates import Candidate
-from models.terminology.ndc import ndc11
+from models.terminology.conditions import by_gem, dotted9
+from models.terminology.ndc import ndc9, ndc11, ndc11_choices
 from models.terminology.ndc_answers import NdcAnswers
 from models.terminology.releases.base import LICENCE, SYSTEM_OF, Entry, Link, ReleaseError
 from models.terminology.releases.formats.rxnorm import NAMES
 from models.terminology.releases.formats.snomed import CERTAIN
 from models.terminology.releases.index import Index
 from models.terminology.releases.shelf import Shelf, Version, chosen
-from models.terminology.systems import CVX, ICD10CM, LOINC, NDC, RXNORM, SNOMED
+from models.terminology.systems import CVX, ICD9CM, ICD10CM, LOINC, NDC, RXNORM, SNOMED
 from models.terminology.tables import MappingTable, Row
 
-_KIND_OF = {system: kind for kind, system in SYSTEM_OF.items() if kind not in ("icd9-gem", "ccsr")}
+_KIND_OF = {system: kind for kind, system in SYSTEM_OF.items() if kind not in ("icd9-gem", "ccsr", "cvx-ndc")}
 _BY_WORDS: dict[str, tuple[str, ...]] = {
     "condition": (SNOMED, ICD10CM),
     "medication": (RXNORM,),
@@ -45,6 +48,8 @@ ALWAYS = 0.85
 NDC_MAP = 0.95
 NDC_OBSOLETE = 0.9
 """A package that is not sold any more; its digits may be given out again after years."""
+NDC_READ = 0.9
+"""Ten digits without hyphens of which one reading is known, or a product whose every package is the same."""
 ANSWERS = "rxnav"
 """Folder of RxNav's answers beside the releases."""
 _ALL = "ALWAYS"
@@ -75,6 +80,17 @@ class Vocabulary:
         there = made is not None and (made._of or (folder / "valueset").is_dir() or made._answers.folder.is_dir())
         return made if there else None
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short digest of what is in force from when, and of how many packages RxNav has answered for."""
+        held = [
+            f"{v.manifest.name} {v.in_force.begins if v.in_force else ''}"
+            for versions in self._of.values()
+            for v in versions
+        ]
+        told = "\n".join([*sorted(held), f"rxnav {self._answers.count()}"])
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
     @property
     def releases(self) -> tuple[str, ...]:
         """Names of all versions in force at some time."""
@@ -94,6 +110,21 @@ class Vocabulary:
         """A code of LOINC, SNOMED CT, RxNorm, ICD-10-CM or CVX; None: not known, or no release of its system."""
         index = self.index(_KIND_OF.get(system, ""), date)
         return index.find(code) if index and code else None
+
+    def release_of(self, system: str, date: str = "") -> str:
+        """Name of the release of a system in force on `date`; '' where none was imported."""
+        return self.release_of_kind(_KIND_OF.get(system, ""), date)
+
+    def release_of_kind(self, kind: str, date: str = "") -> str:
+        """Name of the release of a kind in force on `date`; '' where none was imported."""
+        index = self.index(kind, date)
+        return index.manifest.name if index else ""
+
+    def everywhere(self, system: str, code: str) -> list[tuple[Version, Entry]]:
+        """The versions in force at some time that know a code, oldest first."""
+        versions = self._of.get((_KIND_OF.get(system, ""), ""), [])
+        held = sorted(versions, key=lambda v: v.in_force.begins if v.in_force else "")
+        return [(v, e) for v in held if (e := self._shelf.index(v.path).find(code)) is not None]
 
     def named(self, coding: Coding, date: str = "") -> Coding:
         """The coding with its official name; as it is where that is not known."""
@@ -154,25 +185,66 @@ class Vocabulary:
         A mapping where the publisher gives one code that always holds; candidates where it depends, or takes several.
         """
         if coding.system == NDC:
-            index = self.index("rxnorm", date)
-            links = index.links("ndc", ndc11(coding.code)) if index else ()
-            current = [link for link in links if not link.note] or list(links)
-            if not current:
-                return self._answered(coding), ()
-            return self._said(index, coding, [(link.target, NDC_MAP) for link in current], RXNORM, "NDC", date)
+            return self._package(coding, date)
         if coding.system == SNOMED:
             index = self.index("snomed", date)
             rules = index.links("icd10cm", coding.code) if index else ()
             return self._said(index, coding, _always(rules), ICD10CM, "map to ICD-10-CM", date)
+        if coding.system == ICD9CM:
+            return self._by_gem(coding, date)
         return None, ()
 
-    def _answered(self, coding: Coding) -> Mapping | None:
-        """What RxNav said of a package that no imported release knows."""
-        answer = self._answers.get(coding.code)
+    def _package(self, coding: Coding, date: str) -> tuple[Mapping | None, tuple[Candidate, ...]]:
+        """The drug in a package, by the release, else by RxNav's answers."""
+        known, index = ndc11(coding.code), self.index("rxnorm", date)
+        links = self._packages(index, "ndc", coding.code) if index else ()
+        current = [link for link in links if not link.note] or list(links)
+        if current:
+            score = NDC_MAP if known else NDC_READ
+            return self._said(index, coding, [(link.target, score) for link in current], RXNORM, "NDC", date)
+        readings = [m for code in ndc11_choices(coding.code) if (m := self._answered(coding, code)) is not None]
+        if len({m.target.code for m in readings if m.target}) > 1:
+            why = "one reading of ten digits without hyphens, by rxnav"
+            score = round(0.8 / len(readings), 3)
+            return None, tuple(Candidate(target=m.target, score=score, why=why) for m in readings if m.target)
+        return (readings[0] if readings else None), ()
+
+    @staticmethod
+    def _packages(index: Index, kind: str, code: str) -> tuple[Link, ...]:
+        """The links of every package that `code` may be: one; the readings of ten digits; all packages of a product."""
+        choices = ndc11_choices(code)
+        if choices:
+            return tuple(link for choice in choices for link in index.links(kind, choice))
+        return index.links_below(kind, ndc9(code))
+
+    def vaccine(self, coding: Coding, date: str = "") -> tuple[Mapping | None, tuple[Candidate, ...]]:
+        """The CVX of a package by CDC's imported crosswalk; (None, ()) where it was not imported or does not know it."""
+        index = self.index("cvx-ndc", date)
+        links = self._packages(index, "cvx", coding.code) if index else ()
+        score = NDC_MAP if ndc11(coding.code) else NDC_READ
+        return self._said(index, coding, [(link.target, score) for link in links], CVX, "NDC", date)
+
+    def _by_gem(self, coding: Coding, date: str) -> tuple[Mapping | None, tuple[Candidate, ...]]:
+        rows = self.gem(dotted9(coding.code), date)
+        said = by_gem(rows) if rows else None
+        if said is None or not said.codes:
+            return None, ()
+        table = f"{self.release_of_kind('icd9-gem', date)} GEM"
+        targets = [self.named(Coding(system=ICD10CM, code=code), date) for code in said.codes]
+        if len(targets) == 1:
+            return Mapping(
+                method="map_table", confidence=said.confidence, target=targets[0], source=coding, table=table
+            ), ()
+        why = f"{said.kind} of {len(targets)} in {table}"
+        return None, tuple(Candidate(target=t, score=said.confidence, why=why) for t in targets)
+
+    def _answered(self, coding: Coding, eleven: str) -> Mapping | None:
+        """What RxNav said of a package that no imported release knows; `eleven` is one reading of its code."""
+        answer = self._answers.get(eleven)
         if answer is None or not answer.rxcui:
             return None
         target = Coding(system=RXNORM, code=answer.rxcui, display=answer.name)
-        confidence = NDC_MAP if answer.status == "ACTIVE" else NDC_OBSOLETE
+        confidence = NDC_MAP if answer.status == "ACTIVE" and ndc11(coding.code) else NDC_OBSOLETE
         return Mapping(
             method="map_table", confidence=confidence, target=target, source=coding, table=f"rxnav@{answer.asked} NDC"
         )
@@ -196,6 +268,20 @@ class Vocabulary:
                 method="map_table", confidence=named[0][1], target=named[0][0], source=coding, table=title
             ), ()
         return None, tuple(Candidate(target=t, score=round(min(s, 0.8 / len(named)), 3), why=title) for t, s in named)
+
+    def ccsr(self, code: str, date: str = "") -> str | None:
+        """AHRQ's first category of an ICD-10-CM code, with dot; None where no CCSR was imported or it does not know the code."""
+        index = self.index("ccsr", date)
+        if index is None or index.find(code) is None:
+            return None
+        links = sorted(index.links("ccsr", code), key=lambda link: link.note)
+        return links[0].target if links else ""
+
+    def gem(self, code: str, date: str = "") -> list[tuple[str, str]] | None:
+        """The rows (target, flags) of an ICD-9-CM code, with dot, by the imported map; None where it was not imported or lacks it."""
+        index = self.index("icd9-gem", date)
+        rows = [(link.target, link.note) for link in index.links("gem", code)] if index else []
+        return rows or None
 
     def from_icd10cm(self, code: str, date: str = "") -> tuple[Candidate, ...]:
         """SNOMED CT concepts whose map always gives this ICD-10-CM code: it says less than most of them, so they are candidates."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO, TextIO
 
 import typer
 
@@ -40,7 +42,7 @@ def map_file(
     from models.terminology.mapper import Terminology
     from models.terminology.tables import TableError, load_table
     from service.cli import output
-    from service.terminology_map import DOMAINS, MapError, map_csv
+    from service.terminology_map import DOMAINS, MapError, map_stream
 
     if domain and domain not in DOMAINS:
         raise output.CommandError("usage", f"--domain must be one of {', '.join(DOMAINS)}")
@@ -49,11 +51,11 @@ def map_file(
     terminology_releases.use_imported()
     try:
         tables = [("site", load_table(path)) for path in table or []]
-        done = map_csv(_read(source, max_mb), Terminology(tables), domain or None)  # type: ignore[arg-type]  # checked
+        with _opened(source, max_mb) as file, _written(target) as out:
+            done = map_stream(file, out, Terminology(tables), domain or None)  # type: ignore[arg-type]  # checked
     except (TableError, MapError) as error:
         code = "empty_file" if error.code == "empty_file" else "invalid_table"
         raise output.CommandError(code, str(error), reason=error.code) from None
-    _write(target, done.text)
     told = {"rows": done.rows, "by_method": done.by_method, "errors": done.errors, "encoding": done.encoding}
     if as_json:
         output.emit(told)
@@ -62,29 +64,36 @@ def map_file(
     output.stdout().print(f"{done.rows} rows: {methods or 'none'}; {done.errors} with an error", highlight=False)
 
 
-def _read(path: Path, max_mb: int) -> bytes:
+@contextmanager
+def _opened(path: Path, max_mb: int) -> Iterator[BinaryIO]:
     from service.cli import output
 
     try:
         if path.stat().st_size > max_mb * 1_000_000:
             raise output.CommandError("too_large", f"{path}: more than {max_mb} MB (--max-mb)")
-        return path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:
         raise output.CommandError("file_not_found", f"no such file: {path}") from None
     except OSError as error:
         raise output.CommandError("file_unreadable", f"{path}: {error.strerror}") from None
+    with file:
+        yield file
 
 
-def _write(path: Path, text: str) -> None:
+@contextmanager
+def _written(path: Path) -> Iterator[TextIO]:
     """Whole or not at all."""
     from service.cli import output
 
     beside = path.with_name(f"{path.name}.part")
     try:
-        beside.write_text(text, encoding="utf-8", newline="")
+        with beside.open("w", encoding="utf-8", newline="") as out:
+            yield out
         beside.replace(path)
     except OSError as error:
         raise output.CommandError("file_unreadable", f"{path}: {error.strerror}") from None
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -74,6 +74,7 @@ FLAG_WORDS = {
     "implausible_value": "implausible",
     "invalid_date": "unreadable date",
     "uncertain_mapping": "code uncertain",
+    "unknown_code": "code unknown to its system",
     "computed_value": "calculated",
     "status_conflict": "status unclear",
     "refuted": "ruled out",

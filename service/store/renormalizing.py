@@ -18,7 +18,7 @@ from models.terminology.seeds import seeds_version
 from service.store import audit
 from service.store.changes import KINDS, Aside, compare
 from service.store.commit import lock
-from service.store.reread import READING, current, read, write
+from service.store.reread import READING, current, read, releases_version, write
 from service.store.vault import Vault
 from service.store.words import as_json
 
@@ -156,14 +156,15 @@ class Renormalizing(Vault):
         }
 
     def stale_patients(self, tenant: str) -> dict[str, int]:
-        """Site -> patients whose entries were made by other code or other shipped tables than those of now."""
+        """Site -> patients whose entries were made by other code, other shipped tables or other imported releases than now."""
         with self.database.transaction(tenant) as db:
             rows = db.execute(
                 text(
                     "select site, count(*) filter (where versions->>'reading' is distinct from :r "
-                    "or versions->>'tables' is distinct from :x) as n from ledgers where tenant = :t group by site"
+                    "or versions->>'tables' is distinct from :x "
+                    "or coalesce(versions->>'releases', '') <> :i) as n from ledgers where tenant = :t group by site"
                 ),
-                {"t": tenant, "r": READING, "x": seeds_version()},
+                {"t": tenant, "r": READING, "x": seeds_version(), "i": releases_version()},
             ).all()
         return {r.site: int(r.n) for r in rows}
 
@@ -240,7 +241,7 @@ def _report(db: Connection, tenant: str, run_id: str) -> dict[str, Any]:
         "kinds": {k: kinds[k] for k in KINDS if kinds[k]},
         "by_site": by_site,
         "examples": _examples(db, run),
-        "versions": {"reading": READING, "tables": seeds_version()},
+        "versions": {"reading": READING, "tables": seeds_version(), "releases": releases_version()},
     }
 
 

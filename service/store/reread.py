@@ -12,13 +12,14 @@ from sqlalchemy import Connection, text
 from adapters.normalizer import NormalizationRules, Normalized, normalize
 from adapters.normalizer.rules import DEFAULT_RULES
 from models.record import AnyEntry, Ledger, RawResource
+from models.terminology import vocabulary
 from models.terminology.seeds import seeds_version
 from service.store.decided import count_open, decided_here, decisions_of
 from service.store.ledgers import add_to_ledger
 from service.store.quarantine import set_aside
 from service.store.words import as_json
 
-READING = "4"
+READING = "5"
 """Raise when the normalizer reads differently: the next commit of each patient then reads everything again."""
 
 _CURRENT = """
@@ -114,9 +115,20 @@ def _keep_ledger(db: Connection, now: Current, base: Ledger, *, read: bool) -> L
 
 
 def versions(rules: NormalizationRules | None) -> dict[str, str]:
-    """By what entries are made: the way of reading, the shipped tables, the site's rules."""
+    """By what entries are made: the way of reading, the shipped tables, the imported releases, the site's rules."""
     said = (rules or DEFAULT_RULES).model_dump_json()
-    return {"reading": READING, "tables": seeds_version(), "rules": hashlib.sha256(said.encode()).hexdigest()[:12]}
+    return {
+        "reading": READING,
+        "tables": seeds_version(),
+        "releases": releases_version(),
+        "rules": hashlib.sha256(said.encode()).hexdigest()[:12],
+    }
+
+
+def releases_version() -> str:
+    """A digest of the imported releases that this process reads by; '' without any."""
+    imported = vocabulary.in_use()
+    return imported.fingerprint if imported else ""
 
 
 def _fingerprint(db: Connection, now: Current) -> str:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from models.record.base import Value
-from models.terminology.systems import CVX, ICD9CM, ICD10CM, LOINC, RXNORM, SNOMED
+from models.terminology.systems import CVX, ICD9CM, ICD10CM, LOINC, NDC, RXNORM, SNOMED
 
-Kind = Literal["loinc", "rxnorm", "snomed", "icd-10-cm", "icd9-gem", "cvx", "ccsr", "valueset", "conceptmap"]
+Kind = Literal["loinc", "rxnorm", "snomed", "icd-10-cm", "icd9-gem", "cvx", "cvx-ndc", "ccsr", "valueset", "conceptmap"]
 Status = Literal["active", "trial", "discouraged", "inactive"]
 """`discouraged`: still valid, the publisher recommends another; `inactive`: deprecated, obsolete, retired, never used."""
 
@@ -20,6 +20,7 @@ SYSTEM_OF: dict[str, str] = {
     "icd-10-cm": ICD10CM,
     "icd9-gem": ICD9CM,
     "cvx": CVX,
+    "cvx-ndc": NDC,
     "ccsr": ICD10CM,
 }
 """The code system whose codes a release of this kind is asked about."""
@@ -30,6 +31,7 @@ LICENCE: dict[str, str] = {
     "icd-10-cm": "public domain (CDC/NCHS, CMS)",
     "icd9-gem": "public domain (CMS)",
     "cvx": "public domain (CDC)",
+    "cvx-ndc": "public domain (CDC)",
     "ccsr": "public domain (AHRQ HCUP)",
     "valueset": "as its publisher says; value sets of VSAC need a UMLS licence",
     "conceptmap": "as its publisher says",
@@ -87,7 +89,7 @@ class Entry(Value, frozen=True):
 class Link(Value, frozen=True):
     """From a code to something else."""
 
-    kind: Annotated[str, Meta(description="parent, replaced_by, toward_ingredient, ndc, icd10cm, gem, ccsr, row.")]
+    kind: Annotated[str, Meta(description="parent, replaced_by, toward_ingredient, ndc, icd10cm, gem, ccsr, cvx, row.")]
     code: Annotated[str, Meta(description="From.")]
     target: Annotated[str, Meta(description="To.")]
     note: Annotated[str, Meta(description="How: the reason, the flags, the rule.")] = ""

@@ -15,7 +15,7 @@ from models.terminology.words import plain
 
 What = Literal["added", "removed", "deprecated", "discouraged", "reactivated", "renamed", "replaced", "mapped"]
 """`deprecated`: was valid, is not; `removed`: not listed any more; `replaced`: its successor changed; `mapped`: its maps changed."""
-MAPS = ("icd10cm", "gem", "gem_back", "ccsr", "ndc", "row")
+MAPS = ("icd10cm", "gem", "gem_back", "ccsr", "ndc", "cvx", "row")
 ASKED = ("loinc", "rxnorm", "snomed", "icd-10-cm", "cvx")
 """Releases that know every code of their system; a code in use that they do not know is worth a line."""
 _WORST: tuple[What, ...] = (

@@ -174,6 +174,18 @@ class Index:
         )
         return tuple(Link(kind=k, code=c, target=t, note=n) for k, c, t, n in rows)
 
+    def links_below(self, kind: str, beginning: str) -> tuple[Link, ...]:
+        """The links of a kind from all codes that begin with `beginning` (digits)."""
+        rows = (
+            self._rows(
+                "SELECT kind, code, target, note FROM link WHERE kind = ? AND code >= ? AND code < ? ORDER BY code, note, target",
+                (kind, beginning, f"{beginning}~"),
+            )
+            if beginning
+            else ()
+        )
+        return tuple(Link(kind=k, code=c, target=t, note=n) for k, c, t, n in rows)
+
     def sources(self, kind: str, target: str) -> tuple[Link, ...]:
         """The links of a kind that lead to `target`."""
         rows = self._rows(

@@ -1,8 +1,8 @@
-"""Write the derived seed files again: `python -m models.terminology.seeds.build --gem FILE --ccsr FILE`.
+"""Write the derived seed files again: `python -m models.terminology.seeds.build --gem FILE --gem-back FILE --ccsr FILE`.
 
 ICD-10-CM comes from the package simple-icd-10-cm, whose import costs 1.7 s and 180 MB: that is why the names the
 normalizer needs are kept in a compact file (0.4 MB, read in 40 ms when first asked for).
-GEM: the CMS file as CSV (icd9cm, icd10cm, flags, ...). CCSR: JSON of ICD-10-CM code -> first category.
+GEM: the CMS file as CSV (icd9cm, icd10cm, flags, ...). `--gem-back` is the map the other way. CCSR: JSON of ICD-10-CM code -> first category.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import json
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from models.terminology.conditions import dotted
 from models.terminology.seeds import seed_path
 
 
 def write_icd10cm() -> None:
     """Names and inclusion terms of all codes; encounters' 7th characters repeat their parent's name and are left out."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import simple_icd_10_cm as icd
+    icd = _icd()
     codes = [
         code
         for code in dict.fromkeys(icd.get_all_codes(with_dots=True))
@@ -39,6 +39,37 @@ def write_icd10cm() -> None:
         if "\t" not in term
     ]
     _write("icd10cm-terms.tsv.gz", "CDC/NCHS ICD-10-CM tabular list, inclusion terms, April 2026", terms)
+
+
+def write_sevenths() -> None:
+    """Codes that are complete only with a 7th character, and which ones they take."""
+    icd = _icd()
+    taken: dict[str, set[str]] = {}
+    for code in icd.get_all_codes(with_dots=True):
+        if icd.is_extended_subcategory(code):
+            taken.setdefault(icd.get_parent(code), set()).add(code[-1])
+    rows = [(code, "".join(sorted(letters))) for code, letters in sorted(taken.items())]
+    _write("icd10cm-sevenths.tsv.gz", "CDC/NCHS ICD-10-CM, April 2026: code, 7th characters it takes", rows)
+
+
+def write_retired(path: Path) -> None:
+    """Codes that could be billed in fiscal year 2018 (all are in CMS's map back to ICD-9-CM) and cannot now.
+
+    A code that has been divided since is among them: it names a category today.
+    """
+    icd = _icd()
+    leaves = {c for c in icd.get_all_codes(with_dots=True) if icd.is_leaf(c)}
+    with io.TextIOWrapper(gzip.open(path), encoding="utf-8", newline="") as file:
+        then = {dotted(row["icd10cm"]) for row in csv.DictReader(file)}
+    rows = [(code,) for code in sorted(then - leaves)]
+    _write("icd10cm-retired.tsv.gz", "Codes of CMS's ICD-10-CM GEM of 2018 that April 2026 does not bill", rows)
+
+
+def _icd() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import simple_icd_10_cm as icd
+    return icd
 
 
 def write_gem(path: Path) -> None:
@@ -71,8 +102,11 @@ def _write(name: str, source: str, rows: Iterable[tuple[str, ...]]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gem", type=Path, required=True)
+    parser.add_argument("--gem-back", type=Path, required=True)
     parser.add_argument("--ccsr", type=Path, required=True)
     arguments = parser.parse_args()
     write_icd10cm()
+    write_sevenths()
+    write_retired(arguments.gem_back)
     write_gem(arguments.gem)
     write_ccsr(arguments.ccsr)

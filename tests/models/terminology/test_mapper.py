@@ -58,7 +58,7 @@ def test_ambiguous_words_are_candidates_and_flagged() -> None:
     ("domain", "system", "code", "display", "text"),
     [
         ("condition", ICD10CM, "E11.9", "", "Asthma"),
-        ("condition", ICD10CM, "E119", "", "COPD"),
+        ("condition", ICD10CM, "E11.22", "", "COPD"),
         ("condition", ICD10CM, "J45.909", "", "Hypertension"),
         ("condition", ICD9CM, "250.00", "", "Asthma"),
         ("condition", SNOMED, "44054006", "Diabetes mellitus type 2", "Hypertension"),
@@ -92,7 +92,6 @@ def test_words_that_clearly_name_something_else(domain: str, system: str, code: 
         ("condition", ICD10CM, "Z79.4", "", "Type 2 diabetes"),
         ("condition", ICD10CM, "R05.9", "", "Asthma"),
         ("condition", ICD10CM, "E11.9", "", "my sugar problem"),
-        ("condition", ICD10CM, "XYZ", "", "Asthma"),
         ("condition", SNOMED, "1", "", "Asthma"),
         ("medication", RXNORM, "29046", "lisinopril", "Zestril 10 mg"),
         ("medication", RXNORM, "1", "oxycodone / acetaminophen", "Percocet"),
@@ -236,6 +235,6 @@ def test_whatever_is_asked_the_answer_is_honest(domain, codings, text) -> None: 
     mapping = found.mapping
     assert (mapping.target is None) == (mapping.method == "unmapped") == (mapping.confidence == 0)
     if mapping.method == "standard":
-        assert mapping.target in codings
+        assert mapping.source in codings and mapping.target.system == mapping.source.system
     if mapping.method == "text_match":
         assert mapping.confidence >= ACCEPT and not found.candidates

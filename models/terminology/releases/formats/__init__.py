@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from models.terminology.releases.archive import Archive, Part
 from models.terminology.releases.base import Item, Kind, ReleaseError
-from models.terminology.releases.formats import ccsr, cvx, fhir, gem, icd10cm, loinc, rxnorm, snomed
+from models.terminology.releases.formats import ccsr, cvx, cvx_ndc, fhir, gem, icd10cm, loinc, rxnorm, snomed
 
 _READERS: dict[Kind, tuple[Callable[[list[Part]], list[Part]], Callable[[list[Part], str], Iterator[Item]]]] = {
     "rxnorm": (rxnorm.parts, rxnorm.read),
@@ -15,6 +15,7 @@ _READERS: dict[Kind, tuple[Callable[[list[Part]], list[Part]], Callable[[list[Pa
     "loinc": (loinc.parts, loinc.read),
     "ccsr": (ccsr.parts, ccsr.read),
     "icd9-gem": (gem.parts, gem.read),
+    "cvx-ndc": (cvx_ndc.parts, cvx_ndc.read),
     "cvx": (cvx.parts, cvx.read),
     "icd-10-cm": (icd10cm.parts, icd10cm.read),
 }
@@ -45,7 +46,7 @@ def recognized(archive: Archive, kind: str = "") -> list[Found]:
         what = (
             f"a {kind} release"
             if kind
-            else "a release that is known (LOINC, RxNorm, SNOMED CT, ICD-10-CM, GEM, CVX, CCSR, ValueSet, ConceptMap)"
+            else "a release that is known (LOINC, RxNorm, SNOMED CT, ICD-10-CM, GEM, CVX, CDC vaccine NDC, CCSR, ValueSet, ConceptMap)"
         )
         raise ReleaseError("wrong_file", f"{archive.label}: there is not {what} in it")
     if len(found) > 1 and found[0].kind in _READERS:

@@ -7,7 +7,7 @@ newest row (HL7, Using CVX). Codes have at least two digits.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException
@@ -88,6 +88,11 @@ def _xml(part: Part) -> Iterator[tuple[str, str, str, str, str]]:
         raise ReleaseError("unsafe_xml", f"{part.name}: a document type or entities; no release has them") from None
     except ParseError as error:
         raise ReleaseError("truncated", f"{part.name}: {error}") from None
+
+
+def newest_of(days: Iterable[str]) -> str:
+    """The last of days as CDC writes them (9/15/2025, 2025-09-15), YYYY-MM-DD; '' where none is one."""
+    return max((_day(text) for text in days), default="")
 
 
 def _day(text: str) -> str:

@@ -112,6 +112,27 @@ RXNSAT = (
 ARCHIVE = "1|2|old words|20100101|20100101|20100101|C|N|ENG|20100101|S|V|555|RXNORM|SCD|314076|\n"
 
 
+CDC_CROSSWALK = (
+    "SaleNDC11|SaleProprietaryName|SaleLabeler|StartDate|EndDate|SaleGTIN|SaleLastUpdate|UseNDC11|NoUseNDC|UseGTIN|UseLastUpdate|"
+    "CVXCode|CVXDescription|MVXCode\n"
+    "11111-0101-50|Somevax|Our labeler|7/1/2025||||11111-0101-01|False||7/15/2025|140|Influenza, our words|OUR\n"
+    "11111-0102-10|Twovax|Our labeler|1/1/2024|||9/2/2025|11111-0103-01|False|||20|DTaP, our words|OUR\n"
+    "11111-0102-10|Twovax|Our labeler|1/1/2024|||9/2/2025|11111-0104-01|False|||48|Hib, our words|OUR\n"
+    "11111-0105-10|Nocode|Our labeler||||||False||||nothing|OUR\n"
+)
+
+
+def crosswalk(folder: Path, text: str = CDC_CROSSWALK, name: str = "ndc_lookup.txt") -> Path:
+    return write(folder / name, text)
+
+
+CCSR_OTHER = (
+    "'ICD-10-CM CODE','ICD-10-CM CODE DESCRIPTION','Default CCSR CATEGORY IP','Default CCSR CATEGORY DESCRIPTION IP',"
+    "'Default CCSR CATEGORY OP','Default CCSR CATEGORY DESCRIPTION OP','CCSR CATEGORY 1','CCSR CATEGORY 1 DESCRIPTION'\n"
+    "'I10','Hypertension in our words','CIR099','ours','CIR099','ours','CIR099','ours'\n"
+)
+
+
 def rxnorm(folder: Path, name: str = "RxNorm_full_11032025.zip", conso_text: str = RXNCONSO) -> Path:
     return zipped(
         folder / name,
