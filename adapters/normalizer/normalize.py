@@ -24,7 +24,7 @@ Disposition = Literal["entry", "support", "raw_only", "quarantined"]
 """`entry`: became record entries; `support`: names, drugs, documents others refer to; `raw_only`: kept, its type is not
 part of the record; `quarantined`: kept, unusable."""
 
-READERS: dict[str, Callable[[Source], Sequence[Any]]] = {
+READERS: dict[str, Callable[[Source], list[Any]]] = {
     "Patient": people.demographics,
     "Condition": conditions.problem,
     "AllergyIntolerance": conditions.allergy,
@@ -164,7 +164,7 @@ def _replaced(current: Sequence[tuple[Key, RawResource]]) -> set[str]:
     return found
 
 
-def _read(reader: Callable[[Source], Sequence[Any]], source: Source) -> Sequence[Any] | str:
+def _read(reader: Callable[[Source], list[Any]], source: Source) -> list[Any] | str:
     """The entries, or why there are none. The accessors tolerate every shape; this is the net under them."""
     item = source.resource
     if (
