@@ -18,7 +18,17 @@ from models.record import Coding, Concept, FlagCode, Mapping
 from models.terminology import vocabulary
 from models.terminology.contradiction import contradicts
 from models.terminology.decisions import is_open
-from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, Settled, preferred, settle, stands_by_date
+from models.terminology.mapper import (
+    CONTRADICTED,
+    PREFERRED,
+    Ask,
+    Domain,
+    Settled,
+    preferred,
+    settle,
+    stands_by_date,
+    unsettled,
+)
 from models.terminology.systems import canonical_system, is_standard
 
 PREFER_PROBLEM = PREFERRED["condition"]
@@ -212,7 +222,7 @@ def _meant(coded: Coded, text: str, rules: NormalizationRules, prefer: tuple[str
     uncertain = False
     read: Settled | None = None
     dated = False
-    if domain is not None and mapping is not None and mapping.method == "standard":
+    if domain is not None and mapping is not None and unsettled(mapping):
         dated = stands_by_date(mapping)
         read = settle(domain, mapping, about.date)
         mapping = _settled(rules, domain, read, text, codings, about)

@@ -94,7 +94,7 @@ def by_gem(rows: list[tuple[str, str]]) -> Equivalent | None:
 @cache
 def _snomed() -> dict[str, Equivalent]:
     found = {}
-    for code, target, kind, _ in seed_rows("snomed-icd10cm.tsv"):
+    for code, target, kind, *_ in seed_rows("snomed-icd10cm.tsv"):
         codes = tuple(target.split("-")) if kind == "range" else (target,)
         found[code] = Equivalent(codes, kind, {"equal": 0.95, "wider": 0.85}.get(kind, 0.7))
     return found
@@ -109,7 +109,7 @@ def from_snomed(code: str) -> Equivalent | None:
 def to_snomed() -> dict[str, str]:
     """ICD-10-CM -> SNOMED CT where our map says they are equal and only one is."""
     found: dict[str, set[str]] = {}
-    for code, target, kind, _ in seed_rows("snomed-icd10cm.tsv"):
+    for code, target, kind, *_ in seed_rows("snomed-icd10cm.tsv"):
         if kind == "equal":
             found.setdefault(target, set()).add(code)
     return {target: next(iter(codes)) for target, codes in found.items() if len(codes) == 1}

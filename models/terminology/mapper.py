@@ -162,6 +162,16 @@ class Settled(NamedTuple):
     """Whether tables and words go before it: a package nobody knows, a code that is none."""
 
 
+_SETTLED = frozenset({NDC, ICD10CM, CVX})
+
+
+def unsettled(mapping: Mapping) -> bool:
+    """Whether `settle` can change a mapping: of other systems only what an imported release retired."""
+    if mapping.method != "standard" or mapping.target is None:
+        return False
+    return mapping.target.system in _SETTLED or vocabulary.in_use() is not None
+
+
 def settle(domain: str, mapping: Mapping, date: str = "") -> Settled:
     """A standard code as its system writes it; a package as the drug or vaccine in it; a code that its system lacks as such."""
     target = mapping.target

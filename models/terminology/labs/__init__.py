@@ -54,7 +54,10 @@ LEAST = 0.1
 
 
 def _refused(first: Ranked) -> bool:
-    """Another specimen, another kind of unit or of property is never accepted, however alike the words are."""
+    """Another specimen, another kind of unit or of property is never accepted, however alike the words are; nor is a code that
+    nobody compared with its meaning."""
+    if first.term.check == "unverified":
+        return True
     said = dict(zip(_NAMES, first.features, strict=True))
     return min(said["system"], said["unit"], said["property"], said["scale"]) <= -0.9 or said["range"] <= -0.9
 

@@ -29,7 +29,9 @@ class LabTerm(Value, frozen=True):
     high: Annotated[float | None, Meta(description="Highest plausible value.")] = None
     rank: Annotated[int, Meta(ge=1, le=9, description="1 every day ... 5 rare.")] = 5
     names: Annotated[tuple[str, ...], Meta(description="Names met at hospitals and laboratories.")] = ()
-    check: Annotated[str, Meta(description="How the code was checked: corpora, search, memory.")] = ""
+    check: Annotated[str, Meta(description="Where code and meaning were compared; `unverified` is never accepted.")] = (
+        ""
+    )
 
     def title(self) -> str:
         """The test in our own words."""

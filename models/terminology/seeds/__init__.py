@@ -24,6 +24,11 @@ def seed_rows(name: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(line.split("\t")) for line in lines if line and not line.startswith("#"))
 
 
+def verified(check: str) -> bool:
+    """Whether a row's `check` names where its code was compared with its meaning; a code that was not is a candidate at most."""
+    return bool(check) and check != "unverified"
+
+
 @cache
 def seeds_version() -> str:
     """A short digest of all data files here: another one means that codes and words may mean something else."""

@@ -137,7 +137,7 @@ def ours(found: Concept) -> set[str]:
     [
         ("I10", {"hypertension", "hypertension_essential"}),
         ("I11.0", {"hypertension", "hypertension_with_heart_or_kidney_disease", "heart_failure"}),
-        ("I13.2", {"hypertension", "hypertension_with_heart_or_kidney_disease", "heart_failure", "chronic_kidney_disease", "esrd"}),
+        ("I13.2", {"hypertension", "hypertension_with_heart_or_kidney_disease", "heart_failure", "chronic_kidney_disease"}),
         ("I13.0", {"hypertension", "hypertension_with_heart_or_kidney_disease", "heart_failure", "chronic_kidney_disease"}),
         ("I11.9", {"hypertension", "hypertension_with_heart_or_kidney_disease"}),
         ("I16.0", {"hypertension"}),

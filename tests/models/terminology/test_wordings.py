@@ -49,7 +49,7 @@ def test_what_names_no_vaccine(text: str) -> None:
 def test_each_word_of_the_seed_finds_its_own_vaccine_and_no_other() -> None:
     wrong = [
         (word, cvx)
-        for cvx, _, _, words in seed_rows("vaccines.tsv")
+        for cvx, _, _, words, _ in seed_rows("vaccines.tsv")
         for word in words.split(";")
         if word and [c.target.code for c in match(word.removeprefix("~"))] != [cvx]
     ]
