@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, cast
 
 from adapters.normalizer.codes import PREFER_PROBLEM, About, concept_of
+from adapters.normalizer.neighbours import Neighbours
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import DEFAULT_RULES, NormalizationRules
-from models.record import Concept, Dispense, Origin, OriginMethod, Provenance, RawResource, entry_id
+from models.record import Concept, Origin, OriginMethod, RawResource, entry_id
 from models.record.dates import bounds
 from models.terminology.mapper import Domain
-
-
-@dataclass
-class Neighbours:
-    """What the other resources of the same source contribute, keyed by `Type/id` (and fullUrl where ids are urn:uuid)."""
-
-    names: dict[str, str] = field(default_factory=dict)
-    medications: dict[str, Json] = field(default_factory=dict)
-    binaries: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    provenance: dict[str, Provenance] = field(default_factory=dict)
-    goals: dict[str, str] = field(default_factory=dict)
-    dispenses: dict[str, list[Dispense]] = field(default_factory=dict)
-    """By the order they fill."""
-    birth_dates: set[str] = field(default_factory=set)
-    as_of: str = ""
-    """When the source last said that all of this still is so; '' where that is when each was received."""
-
-    def alias(self, url: str, name: str) -> None:
-        """Let references to `url` lead where references to `name` (Type/id) lead."""
-        for index in (self.names, self.medications, self.binaries, self.goals):
-            if name in index:
-                cast("dict[str, Any]", index).setdefault(url, index[name])
-        if url in self.dispenses:
-            self.dispenses.setdefault(name, []).extend(self.dispenses[url])
-        said = self.provenance.get(url)
-        if said is not None:
-            self.provenance.setdefault(name, said)
-
 
 _DATES = (
     "effectiveDateTime",
@@ -73,7 +44,8 @@ class Source(Reader):
         *,
         version: str,
     ) -> None:
-        super().__init__(resource)
+        self.resource = resource
+        self.flags = []
         self.raw = raw
         self.neighbours = neighbours
         self.rules = rules
@@ -121,7 +93,7 @@ class Source(Reader):
 
     def about(self, unit: str = "", specimen: str = "", domain: Domain | None = None, *, dated: bool = False) -> About:
         """What stands beside a code of this resource; its day only where something depends on it (`dated`: here)."""
-        dated = dated or self.rules.terminology.dated or self.rules.decisions.dated
+        dated = dated or self.rules.dated
         return About(unit, specimen, self._happened() if dated else "", domain)
 
     def _happened(self) -> str:

@@ -20,8 +20,9 @@ from adapters.documents.ccda.reading import Fate, Reading, Statement, read_docum
 from adapters.documents.ccda.sections import RECORD_SECTION
 from adapters.documents.ccda.values import NULLS
 from adapters.documents.safe_xml import XmlRefused
-from adapters.normalizer.base import Neighbours, Source
+from adapters.normalizer.base import Source
 from adapters.normalizer.documents import content_of
+from adapters.normalizer.neighbours import Neighbours
 from adapters.normalizer.read import parse
 from adapters.normalizer.rules import NormalizationRules
 from models.record import (

@@ -14,9 +14,21 @@ from adapters.normalizer.memo import recall
 from adapters.normalizer.read import Json, Reader
 from adapters.normalizer.rules import NormalizationRules
 from adapters.normalizer.wordings import words_beside
-from models.record import Coding, Concept, Mapping
+from models.record import Coding, Concept, FlagCode, Mapping
+from models.terminology import vocabulary
 from models.terminology.contradiction import contradicts
-from models.terminology.mapper import CONTRADICTED, PREFERRED, Ask, Domain, Settled, preferred, settle, unsettled
+from models.terminology.decisions import is_open
+from models.terminology.mapper import (
+    CONTRADICTED,
+    PREFERRED,
+    Ask,
+    Domain,
+    Settled,
+    preferred,
+    settle,
+    stands_by_date,
+    unsettled,
+)
 from models.terminology.systems import canonical_system, is_standard
 
 PREFER_PROBLEM = PREFERRED["condition"]
@@ -32,7 +44,18 @@ _DOMAINS[PREFER_DOCUMENT] = "observation"  # documents have the same systems; wh
 _NOTHING = Concept()
 
 
-class About(NamedTuple):
+class Coded(NamedTuple):
+    """What the codings of an element give by themselves."""
+
+    codings: tuple[Coding, ...]
+    mapping: Mapping | None
+    """Where the codings alone decide it."""
+    settled: dict[tuple[Domain | None, str], Concept]
+    """Text -> the concept, where nothing else can change it. The texts are displays of these codings, or none: no other
+    words are kept."""
+
+
+class About(msgspec.Struct, frozen=True):
     """What stands beside a code: the unit and specimen of its result, and when the entry happened."""
 
     unit: str = ""
@@ -43,6 +66,7 @@ class About(NamedTuple):
 
 
 _UNTOLD = About()
+_UNCODED = Coded((), None, {})
 _HL7 = ("http://terminology.hl7.org/", "http://hl7.org/", "http://unitsofmeasure.org")
 
 
@@ -61,14 +85,14 @@ def concept_of(
     What `about` tells of the result decides where a table's rows or a test's name leave it open.
     """
     raw = holder.get(key)
-    if raw is None:
-        concept = _NOTHING
-    elif isinstance(raw, str):  # seen in DSTU2-minded servers: a code where a CodeableConcept belongs
+    concept = _NOTHING
+    if isinstance(raw, str):  # seen in DSTU2-minded servers: a code where a CodeableConcept belongs
         reader.tolerated(key)
         concept = wording_of(reader.text(holder, key), rules, prefer)
-    else:
+    elif raw is not None:
         value = raw if type(raw) is dict else reader.obj(holder, key)
-        concept = _concept(reader, value, rules, prefer, about or _UNTOLD, key if flags else "") if value else _NOTHING
+        if value:
+            return _concept(reader, value, rules, prefer, about or _UNTOLD, key if flags else "")
     if flags:
         _remark(reader, concept, key, rules)
     return concept
@@ -84,7 +108,7 @@ def concepts_of(
     return tuple(c for c in found if c)
 
 
-def code_of(reader: Reader, holder: Json, key: str, known: tuple[str, ...] = ()) -> str:
+def code_of(reader: Reader, holder: Json, key: str, rules: NormalizationRules, known: tuple[str, ...] = ()) -> str:
     """One code of `holder[key]` (CodeableConcept, list of them, or a plain code), lower-cased; its text if uncoded.
 
     The first of `known` that is among the codes, displays or words: sources put local codes before FHIR's own, and the
@@ -97,6 +121,12 @@ def code_of(reader: Reader, holder: Json, key: str, known: tuple[str, ...] = ())
         reader.tolerated(key)
         return reader.text(holder, key).lower()
     items = reader.objs(holder, key) if isinstance(raw, list) else [reader.obj(holder, key)]
+    if any("text" in item for item in items):
+        return _one_code(reader, items, known)
+    return recall(rules.memory, reader, ("one of", known), items, _one_code, known)
+
+
+def _one_code(reader: Reader, items: list[Json], known: tuple[str, ...]) -> str:
     codings = [c for item in items for c in reader.objs(item, "coding")]
     codes = [c for c in (reader.text(coding, "code").lower() for coding in codings) if c]
     texts = [t for t in (reader.text(item, "text").lower() for item in items) if t]
@@ -135,24 +165,54 @@ def _concept(
     value: Json,
     rules: NormalizationRules,
     prefer: tuple[str, ...],
-    about: About | None = None,
+    about: About = _UNTOLD,
     flagged: str = "",
 ) -> Concept:
+    """Read a CodeableConcept; remarks on it by the name `flagged`, if any. A settled concept gives rise to none."""
     text = reader.text(value, "text")
     raw = value.get("coding")
     if raw is None and not text and ("code" in value or "display" in value):  # a Coding where a CodeableConcept belongs
         reader.tolerated("coding")
         raw = [value]
-    domain = (about.domain if about else None) or _DOMAINS.get(prefer)
-    codings: tuple[Coding, ...] = ()
-    mapping: Mapping | None = None
+    domain = about.domain or _DOMAINS.get(prefer)
+    coded = _UNCODED
     if raw is not None:
-        codings, mapping = recall(rules.memory, reader, prefer, raw, lambda r, v: _codings(r, v, rules, prefer))
+        coded = recall(rules.memory, reader, prefer, raw, _coded, rules, prefer)
+        known = coded.settled.get((domain, text))
+        if known is not None and vocabulary.in_use() is None:
+            return known
+    meaning = _meant(coded, text, rules, prefer, domain, about)
+    if flagged:
+        if meaning.flag is not None:
+            reader.flag(meaning.flag, f"{flagged}: {meaning.detail}")
+        if meaning.uncertain:
+            reader.flag("uncertain_mapping", flagged)
+        _remark(reader, meaning.concept, flagged, rules)
+    if meaning.settled and (not text or any(c.display == text for c in coded.codings)):
+        coded.settled[domain, text] = meaning.concept
+    return meaning.concept
+
+
+class Meaning(NamedTuple):
+    """What codings and words beside them are taken to mean."""
+
+    concept: Concept
+    settled: bool
+    """Codings and text alone made it: neither unit, specimen and date nor a decision could change it."""
+    uncertain: bool = False
+    """The words may mean several things."""
+    flag: FlagCode | None = None
+    """What its system says against the code, with its `detail`."""
+    detail: str = ""
+
+
+def _meant(
+    coded: Coded, text: str, rules: NormalizationRules, prefer: tuple[str, ...], domain: Domain | None, about: About
+) -> Meaning:
+    codings, mapping = coded.codings, coded.mapping
     if not prefer or not (codings or text):
-        return Concept(text=text, codings=codings, mapping=mapping)
-    terminology = rules.terminology
-    about = about or _UNTOLD
-    if domain is not None and (terminology.table_words or terminology.dated or terminology.by_unit):
+        return Meaning(Concept(text=text, codings=codings, mapping=mapping), settled=bool(codings))
+    if domain is not None and rules.terminology.looks_around:
         ask = Ask(
             domain=domain,
             codings=codings,
@@ -161,16 +221,16 @@ def _concept(
             specimen=about.specimen,
             date=about.date,
         )
-        if mapping is None or mapping.method != "standard" or mapping.target is None or not _speaks(mapping, prefer):
+        if not _speaks(mapping, prefer):
             mapping = _by_table(rules, ask) or (mapping if mapping and mapping.method == "standard" else None)
     uncertain = False
     read: Settled | None = None
+    dated = False
     if domain is not None and mapping is not None and unsettled(mapping):
+        dated = stands_by_date(mapping)
         read = settle(domain, mapping, about.date)
         mapping = _settled(rules, domain, read, text, codings, about)
         uncertain = mapping.target is None and bool(read.candidates)
-        if flagged and read.flag is not None:
-            reader.flag(read.flag, f"{flagged}: {read.detail}")
     if mapping is None:
         if domain is None:
             mapping = _unmapped(text, codings[0] if codings else None)
@@ -180,13 +240,16 @@ def _concept(
             )
     elif domain is not None and text and _contradicted(rules, domain, mapping, text, read is not None):
         mapping = msgspec.structs.replace(mapping, confidence=min(CONTRADICTED, mapping.confidence))
-    if rules.decisions and domain is not None:
+    settled = bool(codings) and not dated and not is_open(mapping)  # open: by words alone, or by a code they contradict
+    if rules.terminology.looks_around and not _speaks(mapping, prefer):
+        settled = False
+    if rules.decisions and domain is not None:  # they answer what is open
         decided = rules.decisions.over(domain, codings, text, about.unit, about.date, mapping)
         if decided is not None:
             mapping, uncertain = decided, False
-    if uncertain and flagged:
-        reader.flag("uncertain_mapping", flagged)
-    return Concept(text=text, codings=codings, mapping=mapping)
+    concept = Concept(text=text, codings=codings, mapping=mapping)
+    flag, detail = (read.flag, read.detail) if read is not None else (None, "")
+    return Meaning(concept, settled, uncertain, flag, detail)
 
 
 def _settled(
@@ -210,8 +273,11 @@ def _contradicted(rules: NormalizationRules, domain: Domain, mapping: Mapping, t
     return words_beside(rules.word_memory, domain, (), mapping.target, text, "").contradicts
 
 
-def _speaks(mapping: Mapping, prefer: tuple[str, ...]) -> bool:
-    return mapping.target is not None and mapping.target.system in prefer
+def _speaks(mapping: Mapping | None, prefer: tuple[str, ...]) -> bool:
+    """Whether a standard code of a preferred system was sent: no table is asked then."""
+    if mapping is None or mapping.method != "standard" or mapping.target is None:
+        return False
+    return mapping.target.system in prefer
 
 
 def _by_table(rules: NormalizationRules, ask: Ask) -> Mapping | None:
@@ -237,12 +303,10 @@ def _by_words(rules: NormalizationRules, ask: Ask, codings: tuple[Coding, ...]) 
     return mapping, False
 
 
-def _codings(
-    reader: Reader, raw: object, rules: NormalizationRules, prefer: tuple[str, ...]
-) -> tuple[tuple[Coding, ...], Mapping | None]:
+def _coded(reader: Reader, raw: object, rules: NormalizationRules, prefer: tuple[str, ...]) -> Coded:
     """The codings in `raw`, and what they are mapped to where they are mapped."""
     found = tuple(c for c in (_coding(reader, item, rules) for item in reader.objs({"coding": raw}, "coding")) if c)
-    return found, _mapping(found, rules, prefer) if prefer else None
+    return Coded(found, _mapping(found, rules, prefer) if prefer else None, {})
 
 
 def _coding(reader: Reader, item: Json, rules: NormalizationRules) -> Coding | None:

@@ -14,6 +14,7 @@ from models.terminology.clinical import asserts_none, ruling_out
 
 _OVER = ("inactive", "remission", "resolved")
 _ACTIVE = ("active", "recurrence", "relapse")
+_CLINICAL = (*_OVER, *_ACTIVE)
 _VERIFICATION = ("entered-in-error", "refuted", "differential", "provisional", "unconfirmed", "confirmed")
 _CATEGORIES = ("problem-list-item", "health-concern", "encounter-diagnosis")
 
@@ -22,8 +23,8 @@ def problem(source: Source) -> list[Problem]:
     """Read a Condition."""
     item = source.resource
     concept = source.concept("code", PREFER_PROBLEM, main=True)
-    clinical = code_of(source, item, "clinicalStatus", (*_OVER, *_ACTIVE))
-    verification = code_of(source, item, "verificationStatus", _VERIFICATION)
+    clinical = code_of(source, item, "clinicalStatus", source.rules, _CLINICAL)
+    verification = code_of(source, item, "verificationStatus", source.rules, _VERIFICATION)
     if not clinical and verification != "entered-in-error":
         source.flag("missing_status", "clinicalStatus")
     _verified(source, verification)
@@ -59,7 +60,7 @@ def problem(source: Source) -> list[Problem]:
             activity_reason=reason,
             clinical_status=clinical,
             verification_status=verification,
-            category=code_of(source, item, "category", _CATEGORIES),
+            category=code_of(source, item, "category", source.rules, _CATEGORIES),
             categories=() if none else categories_of(concept, onset or recorded or ""),
             severity=words_of(source, item, "severity", source.rules),
             body_site=words_of(source, item, "bodySite", source.rules),
@@ -91,8 +92,8 @@ def allergy(source: Source) -> list[Allergy]:
         concept = next((s[0] for s in substances if s), concept)
         if not concept and "code" not in item:
             source.flag("missing_code", "code")
-    clinical = code_of(source, item, "clinicalStatus", (*_OVER, *_ACTIVE))
-    verification = code_of(source, item, "verificationStatus", _VERIFICATION)
+    clinical = code_of(source, item, "clinicalStatus", source.rules, _CLINICAL)
+    verification = code_of(source, item, "verificationStatus", source.rules, _VERIFICATION)
     none = asserts_none("allergies", _codes(concept), concept.display)
     if not clinical and verification != "entered-in-error" and not none:
         source.flag("missing_status", "clinicalStatus")

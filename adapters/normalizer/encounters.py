@@ -104,13 +104,14 @@ def _telehealth(source: Source, kind: str, types: tuple[Concept, ...], location:
         if service
         else ()
     )
-    codings = [c for concept in (*types, *services) for c in concept.codings]
-    words = (
-        [concept.text for concept in (*types, *services)] + [c.display for c in codings] + [x.name for x in location]
-    )
-    if any(contacts.is_remote_code(c.system, c.code) for c in codings) or any(
-        contacts.says_remote(w) for w in words if w
-    ):
+    words = {place.name for place in location}
+    for concept in (*types, *services):
+        words.add(concept.text)
+        for coding in concept.codings:
+            if contacts.is_remote_code(coding.system, coding.code):
+                return True
+            words.add(coding.display)
+    if any(contacts.says_remote(w) for w in words):
         return True
     return False if kind in contacts.IN_PRESENCE else None
 

@@ -85,7 +85,7 @@ def as_xml(node: Node) -> bytes:
 
 def json_of(raw: RawResource) -> bytes:
     """A FHIR resource's JSON: its content, or what its XML says. Raises XmlRefused or NotFhirXml."""
-    if not is_fhir_xml(raw.content):
+    if raw.content[:1] != b"<" or not is_fhir_xml(raw.content):
         return raw.content
     return msgspec.json.encode(_resource(resource_root(raw.content), raw.fhir_version))
 

@@ -75,7 +75,7 @@ def medication(source: Source) -> list[Medication]:
         activity=activity,
         activity_reason=reason,
         intent=intent,
-        category=code_of(source, item, "category"),
+        category=code_of(source, item, "category", source.rules),
         reported=True if statement or "reportedReference" in item else source.boolean(item, "reportedBoolean"),
         authored=authored,
         start=start,

@@ -29,19 +29,20 @@ Memory = dict[Hashable, tuple[Any, tuple[Flag, ...]]]
 _encode = msgspec.json.Encoder().encode
 
 
-def recall(memory: Memory, reader: Reader, what: Hashable, raw: Any, read: Callable[[Reader, Any], T]) -> T:
-    """`read(reader, raw)`, or what it gave before for the same JSON, remarks included. `what` names the reading.
+def recall(memory: Memory, reader: Reader, what: Hashable, raw: Any, read: Callable[..., T], *how: Any) -> T:
+    """`read(reader, raw, *how)`, or what it gave before for the same JSON, remarks included. `what` names the reading, `how`
+    included: the same `what` of one memory always means the same `how`.
 
     Threads may share a memory: both would store the same.
     """
     try:
         key = (what, _encode(raw))
     except (TypeError, ValueError):  # numbers with their digits, lone surrogates: rare in codes, read every time
-        return read(reader, raw)
+        return read(reader, raw, *how)
     found = memory.get(key)
     if found is None:
         scratch = Reader({})
-        found = (read(scratch, raw), tuple(scratch.flags))
+        found = (read(scratch, raw, *how), tuple(scratch.flags))
         if len(key[1]) <= MOST_BYTES:
             if len(memory) >= MOST_REMEMBERED:
                 memory.clear()

@@ -44,7 +44,8 @@ _CLASS: dict[str, type[Observation]] = {
     "social_history": SocialHistory,
     "assessments": Assessment,
 }
-_UNITLESS = frozenset({"", "1"})
+Fields = dict[str, Any]
+"""Arguments of an entry to be, by name."""
 
 
 def observation(source: Source) -> list[Observation]:
@@ -55,22 +56,25 @@ def observation(source: Source) -> list[Observation]:
     concept = source.concept("code", PREFER_OBSERVATION, main=True, unit=_unit(value), specimen=specimen)
     loinc = concept.code_in(LOINC) or ""
     category, section = _section(source, loinc, concept)
-    shared = _shared(source, category)
+    fields = _shared(source, category)
     components = source.objs(item, "component") if "component" in item else []
+    _in_canonical_unit(loinc, value)
     pressures: list[Observation] = []
     if components and (loinc in BP_PANEL or _is_pressure(source, components)):
-        pressures = _pressures(source, concept, components, shared)
+        pressures = _pressures(source, concept, components, fields)
         if not value:
             return pressures
         components = []  # they have entries of their own; the panel keeps what it says itself
-    parts = tuple([_component(source, c) for c in components])
-    value = _in_canonical_unit(loinc, value)
-    fields = shared | value
-    _check_value(source, fields, "value[x]", needed=not parts and not shared["has_member"])
+    if components:
+        fields["components"] = tuple([_component(source, c) for c in components])
+    fields |= value
+    _check_value(source, fields, "value[x]", needed=not components and not fields.get("has_member"))
     _check_number(source, loinc, fields.get("value"))
-    fields["abnormal"] = _abnormal(shared["interpretation"], fields.get("value"), shared["reference_ranges"])
-    fields |= {"id": source.id(), "origins": source.origins(), "concept": concept, "components": parts}
-    return [_CLASS[section](flags=tuple(source.flags), **fields), *pressures]
+    fields["abnormal"] = _abnormal(fields)
+    made = _CLASS[section](
+        id=source.id(), origins=source.origins(), concept=concept, flags=tuple(source.flags), **fields
+    )
+    return [made, *pressures]
 
 
 def _unit(value: dict[str, Any]) -> str:
@@ -84,17 +88,17 @@ def value_reason(source: Source, item: Json) -> str:
     return concept_of(source, item, "dataAbsentReason", source.rules).display if "dataAbsentReason" in item else ""
 
 
-def _check_value(source: Source, fields: dict[str, Any], path: str, *, needed: bool = True) -> None:
+def _check_value(source: Source, fields: Fields, path: str, *, needed: bool = True) -> None:
     """A value, or the reason why there is none; neither or both is worth a remark."""
     if not (fields.get("value") or fields.get("value_concept") or fields.get("value_text")):
-        if needed and not fields["absent_reason"]:
+        if needed and not fields.get("absent_reason"):
             source.flag("missing_value", path)
-    elif fields["absent_reason"]:
+    elif fields.get("absent_reason"):
         source.flag("status_conflict", f"{path}: a value and a dataAbsentReason")
 
 
-def _shared(source: Source, category: str) -> dict[str, Any]:
-    """What all entries of one Observation share."""
+def _shared(source: Source, category: str) -> Fields:
+    """What all entries of one Observation share; what it does not have is left to the entry's defaults."""
     item = source.resource
     effective, effective_end = source.date(item, "effectiveDateTime") or source.date(item, "effectiveInstant"), None
     if effective is None and "effectivePeriod" in item:
@@ -108,26 +112,34 @@ def _shared(source: Source, category: str) -> dict[str, Any]:
         source.flag("missing_date", "effective[x]")
     else:
         source.check_date(effective or issued, "effective[x]")
-    status = source.status(_STATUSES)
-    return {
-        "status": status,
+    fields: Fields = {
+        "status": source.status(_STATUSES),
         "effective": effective,
         "effective_end": effective_end,
         "issued": issued,
         "category": category,
-        "interpretation": _interpretation(source, item) if "interpretation" in item else "",
-        "reference_ranges": ranges_of(source, item) if "referenceRange" in item else (),
-        "performer": named_refs(source, item, "performer", source.neighbours.names, "performer")
-        if "performer" in item
-        else (),
-        "specimen": _reference_words(source, "specimen") if "specimen" in item else "",
-        "method": concept_of(source, item, "method", source.rules).display if "method" in item else "",
-        "body_site": concept_of(source, item, "bodySite", source.rules).display if "bodySite" in item else "",
-        "has_member": _members(source) if "hasMember" in item else (),
-        "encounter": ref_of(source, item, "encounter"),
-        "absent_reason": value_reason(source, item) if "dataAbsentReason" in item else "",
-        "notes": notes_of(source, item) if "note" in item else (),
     }
+    if "interpretation" in item:
+        fields["interpretation"] = _interpretation(source, item)
+    if "referenceRange" in item:
+        fields["reference_ranges"] = ranges_of(source, item)
+    if "performer" in item:
+        fields["performer"] = named_refs(source, item, "performer", source.neighbours.names, "performer")
+    if "specimen" in item:
+        fields["specimen"] = _reference_words(source, "specimen")
+    if "method" in item:
+        fields["method"] = concept_of(source, item, "method", source.rules).display
+    if "bodySite" in item:
+        fields["body_site"] = concept_of(source, item, "bodySite", source.rules).display
+    if "hasMember" in item:
+        fields["has_member"] = _members(source)
+    if "encounter" in item:
+        fields["encounter"] = ref_of(source, item, "encounter")
+    if "dataAbsentReason" in item:
+        fields["absent_reason"] = value_reason(source, item)
+    if "note" in item:
+        fields["notes"] = notes_of(source, item)
+    return fields
 
 
 def _reference_words(source: Source, key: str) -> str:
@@ -140,15 +152,15 @@ def _members(source: Source) -> tuple[str, ...]:
     return tuple(r for r in found if r)
 
 
-def _value(source: Source, item: Json) -> dict[str, Any]:
+def _value(source: Source, item: Json) -> Fields:
     """value[x] as number, concept or words; whatever type it has, nothing of it is lost. {} when there is none."""
     for key in item:
-        if key[:5] == "value" and key[5:6].isupper():
+        if key[:1] == "v" and key[:5] == "value" and key[5:6].isupper():
             return _value_of(source, item, key)
     return {}
 
 
-def _value_of(source: Source, item: Json, key: str) -> dict[str, Any]:
+def _value_of(source: Source, item: Json, key: str) -> Fields:
     if key in ("valueQuantity", "valueInteger", "valueDecimal"):
         quantity = quantity_of(source, item, key)
         if quantity is not None and quantity.value is not None:
@@ -173,10 +185,10 @@ def _value_of(source: Source, item: Json, key: str) -> dict[str, Any]:
     return {"value_text": text} if text else {}
 
 
-def _in_canonical_unit(loinc: str, value: dict[str, Any]) -> dict[str, Any]:
-    """A number with its canonical value beside what was sent."""
-    quantity = value.get("value")
-    return value if quantity is None else value | {"value": with_canonical(loinc, quantity)}
+def _in_canonical_unit(loinc: str, value: Fields) -> None:
+    """Put a number's canonical value beside what was sent."""
+    if "value" in value:
+        value["value"] = with_canonical(loinc, value["value"])
 
 
 def _words(source: Source, item: Json, key: str) -> str:
@@ -202,7 +214,8 @@ def _words(source: Source, item: Json, key: str) -> str:
 
 def _component(source: Source, item: Json) -> Component:
     concept = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION)
-    value = _in_canonical_unit(concept.code_in(LOINC) or "", _value(source, item))
+    value = _value(source, item)
+    _in_canonical_unit(concept.code_in(LOINC) or "", value)
     return Component(
         concept=concept,
         absent_reason=value_reason(source, item),
@@ -211,15 +224,16 @@ def _component(source: Source, item: Json) -> Component:
     )
 
 
-def _pressures(source: Source, panel: Concept, components: list[Json], shared: dict[str, Any]) -> list[Observation]:
+def _pressures(source: Source, panel: Concept, components: list[Json], shared: Fields) -> list[Observation]:
     """One entry a pressure; the path and so the id name its place. A component without code keeps the panel's. Components
     that are no vital sign (number of measurements, cuff size) qualify the pressures and go with each of them.
 
     The panel's interpretation and range do not say which of the pressures they mean: both are kept, they judge neither.
     """
     made: list[Observation] = []
-    told = shared["interpretation"]
-    shared = shared | {"notes": (*shared["notes"], f"interpretation of the panel: {told}") if told else shared["notes"]}
+    told = shared.get("interpretation")
+    if told:
+        shared = shared | {"notes": (*shared.get("notes", ()), f"interpretation of the panel: {told}")}
     qualifying = [_qualifies(source, c) for c in components]
     parts = tuple([_component(source, c) for c, qualifies in zip(components, qualifying, strict=True) if qualifies])
     common = list(source.flags)
@@ -230,15 +244,17 @@ def _pressures(source: Source, panel: Concept, components: list[Json], shared: d
         value = _value(source, item)
         about = source.about(_unit(value))
         concept = concept_of(source, item, "code", source.rules, PREFER_OBSERVATION, flags=True, about=about) or panel
-        path = f"component[{index}]"
-        fields = shared | _in_canonical_unit(concept.code_in(LOINC) or "", value)
-        fields["absent_reason"] = value_reason(source, item) or ("" if value else shared["absent_reason"])
+        loinc, path = concept.code_in(LOINC) or "", f"component[{index}]"
+        _in_canonical_unit(loinc, value)
+        fields = shared | value
+        fields["absent_reason"] = value_reason(source, item) or ("" if value else shared.get("absent_reason", ""))
         _check_value(source, fields, f"{path}.value[x]")
         own = ranges_of(source, item) if "referenceRange" in item else ()
-        fields["reference_ranges"] = own or shared["reference_ranges"]
         fields["interpretation"] = _interpretation(source, item)
-        fields["abnormal"] = _abnormal(fields["interpretation"], fields.get("value"), own)
-        _check_number(source, concept.code_in(LOINC) or "", fields.get("value"))
+        fields["abnormal"] = _abnormal(fields | {"reference_ranges": own})
+        if own:
+            fields["reference_ranges"] = own
+        _check_number(source, loinc, fields.get("value"))
         made.append(
             Vital(
                 id=source.id(path),
@@ -281,9 +297,9 @@ def _section(source: Source, loinc: str, concept: Concept) -> tuple[str, str]:
         return known.get("vitals") or next(iter(known.values()), other) or "vital-signs", "vitals"
     if loinc in SURVEY_LOINC and not known.keys() & {"vitals", "social_history"}:
         return next(iter(known.values()), other) or "survey", "assessments"
-    for section in ("vitals", "labs", *known):
-        if section in known:
-            return known[section], section
+    section = "vitals" if "vitals" in known else "labs" if "labs" in known else next(iter(known), "")
+    if section:
+        return known[section], section
     if loinc in SOCIAL_LOINC:
         return other or "social-history", "social_history"
     return other, "labs"
@@ -294,7 +310,7 @@ def _categories(source: Source) -> tuple[dict[str, str], str]:
     raw, rules = source.resource.get("category"), source.rules
     if raw is None:
         return {}, ""
-    return recall(rules.memory, source, "category", raw, lambda reader, value: _read_categories(reader, value, rules))
+    return recall(rules.memory, source, "category", raw, _read_categories, rules)
 
 
 def _read_categories(reader: Reader, raw: Any, rules: NormalizationRules) -> tuple[dict[str, str], str]:
@@ -327,8 +343,11 @@ def _interpretation(source: Source, item: Json) -> str:
     return next((one for one in told if is_abnormal(one)), told[0] if told else "")
 
 
-def _abnormal(interpretation: str, value: Quantity | None, ranges: tuple[ReferenceRange, ...]) -> bool | None:
+def _abnormal(fields: Fields) -> bool | None:
     """From the interpretation; else from the one reference range in the same unit; None when neither can say."""
+    interpretation: str = fields.get("interpretation", "")
+    ranges: tuple[ReferenceRange, ...] = fields.get("reference_ranges", ())
+    value: Quantity | None = fields.get("value")
     said = is_abnormal(interpretation) if interpretation else None
     if said is not None:
         return said

@@ -29,10 +29,8 @@ class Digits(float):
     __slots__ = ("text",)
     text: str
 
-    def __new__(cls, text: str) -> Digits:
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
+    def __init__(self, text: str) -> None:
+        self.text = text  # the number itself is made of it by float's own constructor
 
 
 _decoder = msgspec.json.Decoder(float_hook=Digits)
@@ -225,8 +223,8 @@ class Reader:
         value = holder.get(key)
         if value is None:
             return None
-        if is_partial_date(value):
-            return str(value)
+        if type(value) is str and is_partial_date(value):
+            return value
         if isinstance(value, str):
             repaired = _repair(value.strip())
             if repaired:

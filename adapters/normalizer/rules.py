@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from adapters.normalizer.companion import Shape
 from adapters.normalizer.memo import Memory
@@ -58,19 +58,18 @@ class NormalizationRules(BaseModel):
         default={}, description="How rows of the companion API are read, by RawResource.api; filled from the profile."
     )
 
-    _decisions: Decisions = PrivateAttr(default=NO_DECISIONS)
-
-    @property
+    @cached_property
     def decisions(self) -> Decisions:
         """What people decided for this site in the review queue; the store adds it (see `deciding`)."""
-        return self._decisions
+        return NO_DECISIONS
 
     def deciding(self, decisions: Decisions) -> Self:
         """These rules with a site's decisions. What was remembered stays: it depends on no decision."""
         made = super().model_copy()
-        made._decisions = decisions
-        for name in ("memory", "terminology", "word_memory"):
+        for name in _REMEMBERED:
             made.__dict__[name] = getattr(self, name)
+        made.__dict__["decisions"] = decisions
+        made.__dict__.pop("dated", None)
         return made
 
     @cached_property
@@ -95,6 +94,11 @@ class NormalizationRules(BaseModel):
         return Terminology(tables)
 
     @cached_property
+    def dated(self) -> bool:
+        """Whether what a code means here may depend on the date of its entry."""
+        return self.terminology.dated or self.decisions.dated
+
+    @cached_property
     def word_memory(self) -> WordMemory:
         """What wordings gave under these rules, by keyed digest: the words themselves are not kept (see wordings)."""
         return {}
@@ -102,7 +106,7 @@ class NormalizationRules(BaseModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy that remembers nothing: what was read under other rules is not what these would give."""
         made = super().model_copy(update=update, deep=deep)
-        for name in ("memory", "terminology", "word_memory"):
+        for name in (*_REMEMBERED, "dated"):
             made.__dict__.pop(name, None)
         return made
 
@@ -114,4 +118,5 @@ def _row(key: str, value: str) -> Row:
     return Row(system=system, code=code, target_system=target_system, target_code=target_code, display=display)
 
 
+_REMEMBERED = ("memory", "terminology", "word_memory")
 DEFAULT_RULES = NormalizationRules()

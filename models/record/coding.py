@@ -72,9 +72,8 @@ class Concept(Value, frozen=True):
 
     def code_in(self, system: str) -> str | None:
         """The code of this concept in `system` (canonical URI): our target first, then the originals."""
-        target = self.target
-        if target and target.system == system:
-            return target.code
+        if self.mapping and self.mapping.target and self.mapping.target.system == system:
+            return self.mapping.target.code
         return next((c.code for c in self.codings if c.system == system and c.code), None)
 
     def __bool__(self) -> bool:

@@ -43,19 +43,18 @@ def canonical(loinc: str, value: float, code: str) -> tuple[float, str] | None:
 
     HbA1c: NGSP % = 0.09148 x IFCC mmol/mol + 2.152 (IFCC/NGSP master equation, https://ngsp.org/ifccngsp.asp).
     """
-    term = by_code().get(loinc)
-    if term is None or not term.unit:
-        return None
     said = _linear(loinc, code)
-    return None if said is None else (value * said[0] + said[1], term.unit)
+    return None if said is None else (value * said[0] + said[1], said[2])
 
 
 @lru_cache(maxsize=4096)
-def _linear(loinc: str, code: str) -> tuple[float, float] | None:
-    """(factor, offset) from `code` to the analyte's canonical unit. Every way here is a straight line."""
-    term = by_code()[loinc]
+def _linear(loinc: str, code: str) -> tuple[float, float, str] | None:
+    """(factor, offset, unit) from `code` to the analyte's canonical unit. Every way here is a straight line."""
+    term = by_code().get(loinc)
+    if term is None or not term.unit:
+        return None
     zero, one = _convert(term, 0.0, code), _convert(term, 1.0, code)
-    return None if zero is None or one is None else (one - zero, zero)
+    return None if zero is None or one is None else (one - zero, zero, term.unit)
 
 
 def _convert(term: LabTerm, value: float, code: str) -> float | None:
@@ -134,6 +133,7 @@ def with_canonical(loinc: str, quantity: Quantity) -> Quantity:
     )
 
 
+@lru_cache(maxsize=4096)
 def limits(loinc: str) -> tuple[float, float, str] | None:
     """(lowest, highest, unit) of what a living patient can have; wide on purpose: a flag, never a filter."""
     term = by_code().get(loinc)

@@ -84,16 +84,12 @@ def is_remote_code(system: str, code: str) -> bool:
 _IN_PERSON = re.compile(r"\bin[- ]person\b|\bface[- ]to[- ]face\b|\bnot (a )?tele", re.I)
 
 
-_HINTS = ("tele", "phone", "virtual", "video", "visit", "audio")
-"""One of these is in every wording that says so; most wordings have none, and a search for them is cheap."""
-
-
 def says_remote(text: str) -> bool:
     """Whether words describe a contact held remotely, and not one in person."""
-    lowered = text.casefold()
-    if not any(hint in lowered for hint in _HINTS):
-        return False
-    return says_telehealth(text) and not _IN_PERSON.search(text)
+    low = text.casefold()
+    hinted = "tele" in low or "phone" in low or "virtual" in low or "video" in low or "visit" in low or "audio" in low
+    # One of these is in every wording that says so; most have none, and the search for them is cheap.
+    return hinted and says_telehealth(text) and not _IN_PERSON.search(text)
 
 
 _DISPOSITIONS = {

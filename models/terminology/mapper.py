@@ -95,6 +95,7 @@ class Terminology:
         self.dated = any(table.dated for _, table in self.tables) or (imported is not None and imported.dated)
         self.by_unit = any(row.unit or row.specimen for _, table in self.tables for row in table.rows)
         self.table_words = any(table.by_words for _, table in self.tables)
+        self.looks_around = self.dated or self.by_unit or self.table_words
 
     def map(self, ask: Ask) -> Answer:
         """Ask's meaning. Never raises for what a source sent."""
@@ -196,6 +197,12 @@ def settle(domain: str, mapping: Mapping, date: str = "") -> Settled:
         return Settled(mapping, (candidate,), found.flag, found.detail)
     none = Mapping(method="unmapped", confidence=0.0, source=mapping.source)
     return Settled(none, (), found.flag, found.detail, yields=True)
+
+
+def stands_by_date(mapping: Mapping) -> bool:
+    """Whether the day of its entry, or a release imported by then, may change what `settle` makes of a standard code."""
+    dated = mapping.target is not None and mapping.target.system in (ICD10CM, NDC)
+    return dated or vocabulary.in_use() is not None
 
 
 def _package(domain: str, mapping: Mapping, target: Coding, date: str) -> Settled:

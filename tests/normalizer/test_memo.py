@@ -13,6 +13,9 @@ from normalizer_kit import LOINC, SNOMED, Json, cc, condition, observation, one,
 from adapters.normalizer import NormalizationRules, memo
 from adapters.normalizer.memo import recall
 from adapters.normalizer.read import Reader
+from models.record import Coding, Concept
+from models.terminology.decisions import Decision, Decisions, key_of
+from models.terminology.tables import Row
 
 
 def told(rules: NormalizationRules, item: Json) -> Json:
@@ -97,6 +100,54 @@ def test_the_words_beside_a_code_and_results_are_not_remembered() -> None:
     told(rules, observation(code={"text": secret}, valueCodeableConcept=cc("1", secret)))
     assert rules.memory
     assert secret not in repr(rules.memory)
+
+
+def test_a_concept_remembered_whole_is_shared_and_holds_no_words_but_those_of_its_codes() -> None:
+    rules = NormalizationRules()
+    code = {"coding": [{"system": LOINC, "code": "4548-4", "display": "Hemoglobin A1c"}]}
+
+    def read(text: str) -> Concept:
+        return one(observation(code=code | {"text": text}, valueQuantity=quantity(7, "%")), rules=rules).concept
+
+    assert read("Hemoglobin A1c") is read("Hemoglobin A1c")
+    own = read("A1c, drawn after her divorce")
+    assert own.text == "A1c, drawn after her divorce" and own.mapping == read("Hemoglobin A1c").mapping
+    assert "divorce" not in repr(rules.memory)
+
+
+def test_what_a_date_a_unit_or_a_decision_can_change_is_asked_every_time() -> None:
+    local = {"coding": [{"system": "urn:oid:1.2", "code": "77", "display": "Potassium"}]}
+    row = {"system": "1.2", "code": "77", "target_system": "LN"}
+    dated = NormalizationRules(
+        mapping_rows=(
+            row | {"target_code": "2823-3", "effective_to": "2019"},
+            row | {"target_code": "6298-4", "effective_from": "2020"},
+        )
+    )
+    by_unit = NormalizationRules(mapping_rows=(row | {"target_code": "2823-3", "unit": "mmol/L"},))
+    decided = NormalizationRules()
+    told(decided, observation(code=local, valueQuantity=quantity(4, "")))
+    key = key_of("observation", [Coding(system="urn:oid:1.2", code="77", display="Potassium")], "", "")
+    assert key is not None
+    answer = Row(system="urn:oid:1.2", code="77", target_system=LOINC, target_code="6298-4")
+    deciding = decided.deciding(Decisions([Decision(key=key, row=answer)]))
+
+    def target(rules: NormalizationRules, date: str, unit: str) -> str | None:
+        item = observation(code=local, effectiveDateTime=date, valueQuantity=quantity(4, unit))
+        return one(item, rules=rules).concept.code_in(LOINC)
+
+    for _ in range(2):
+        assert [target(dated, day, "") for day in ("2018-05-01", "2021-05-01")] == ["2823-3", "6298-4"]
+        assert [target(by_unit, "2021", unit) for unit in ("mmol/L", "")] == ["2823-3", None]
+        assert [target(rules, "2021", "") for rules in (decided, deciding, decided)] == [None, "6298-4", None]
+
+
+def test_a_status_list_and_a_code_of_the_same_json_are_remembered_apart() -> None:
+    rules = NormalizationRules()
+    twisted = [{"coding": [{"code": "active"}], "code": "active"}]
+    for item in (condition(category=twisted), condition(severity={"coding": twisted}, clinicalStatus=twisted)):
+        assert told(rules, item) == told(NormalizationRules(), item)
+    assert told(rules, condition(category=twisted)) == told(NormalizationRules(), condition(category=twisted))
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

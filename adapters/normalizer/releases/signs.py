@@ -69,6 +69,8 @@ _ELEMENTS: dict[str, dict[str, str]] = {
 }
 """Type -> element that R4 does not have there -> a release that has it. The first that stands in a resource decides."""
 
+_NAMES = {kind: frozenset(elements) for kind, elements in _ELEMENTS.items()}
+
 _SHAPES: dict[str, Callable[[Json], str]] = {
     "AllergyIntolerance": lambda r: "R5" if isinstance(r.get("type"), dict) else "",
     "CarePlan": lambda r: (  # `intent` is required from STU3 on
@@ -91,13 +93,11 @@ _SHAPES: dict[str, Callable[[Json], str]] = {
 
 def foreign_release(resource: Json, kind: str) -> str:
     """The release other than R4 that `resource` is surely written in; '' when it may be R4."""
-    if kind in FOREIGN_TYPES:
-        return FOREIGN_TYPES[kind]
-    for name, release in _ELEMENTS.get(kind, {}).items():
-        if name in resource:
-            return release
+    names = _NAMES.get(kind)
+    if names is not None and not names.isdisjoint(resource):
+        return next(release for name, release in _ELEMENTS[kind].items() if name in resource)
     shape = _SHAPES.get(kind)
-    return shape(resource) if shape else ""
+    return shape(resource) if shape else FOREIGN_TYPES.get(kind, "")
 
 
 def _linked(value: object) -> bool:
